@@ -1,0 +1,1 @@
+"""Epidemic Broadcast Trees on Trio."""

@@ -1,0 +1,245 @@
+"""The seams that others plug into: :class:`Transport`, :class:`Listener`, :class:`Store`, :class:`Format`.
+
+``ebt_trio.testing.check_transport`` and ``check_store`` test an implementation against what is written here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import trio
+from anyio.abc import ObjectStream
+
+from .core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
+from .errors import StoreError
+
+__all__ = [
+    "BlockEntry",
+    "Change",
+    "Changes",
+    "FeedHead",
+    "Format",
+    "Listener",
+    "PeerKey",
+    "Range",
+    "Remembered",
+    "Run",
+    "Scheme",
+    "Store",
+    "Transport",
+]
+
+
+class Transport(ObjectStream[bytes]):
+    """Carries whole frames between two peers: bidirectional, ordered, reliable.
+
+    One task at a time sends, one receives. Errors of the link are :class:`~ebt_trio.errors.TransportError`,
+    or whatever anyio and Trio raise for a broken or closed resource; a session turns those into TransportErrors.
+    """
+
+    peer_id: PeerId | None = None
+    """Who is at the other end, if the transport has proved it; else None."""
+    address: str = ""
+    """Where the other end is, for people."""
+    max_frame: int = 1 << 20
+    """The longest frame to take, in bytes. A session lowers it until HELLO has come. Longer ones raise
+    :class:`~ebt_trio.errors.FrameTooLarge`, before they are buffered where the transport can tell."""
+
+    @abstractmethod
+    async def send(self, item: bytes) -> None:
+        """Send one frame. When cancelled in the middle of one, the transport is broken: only ``aclose`` is allowed then."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """Return the next frame. Cancelling loses nothing.
+
+        :raises anyio.EndOfStream: the remote has closed, in order and between two frames
+        :raises ~ebt_trio.errors.FrameTooLarge: a frame is longer than ``max_frame``
+        """
+
+    @abstractmethod
+    async def send_eof(self) -> None:
+        """Say that nothing more will be sent. Receiving goes on. A no-op where the medium has no half-close."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close, at once if cancelled. Closing twice is fine."""
+
+
+class Listener(ABC):
+    """Accepts transports."""
+
+    urls: Sequence[str]
+    """Where it listens, with the real port, in the form that ``connect`` takes."""
+
+    @abstractmethod
+    async def serve(
+        self,
+        handler: Callable[[Transport], Awaitable[Any]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept until cancelled, with one task per transport in which ``handler`` runs; closes the transport after it.
+
+        What a handler raises is not caught. Calls ``task_status.started()`` when accepting.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Stop listening; running handlers go on. Closing twice is fine."""
+
+
+@runtime_checkable
+class Scheme(Protocol):
+    """What the entry-point group ``ebt_trio.transports`` names: transports of one URL scheme."""
+
+    async def connect(self, url: str) -> Transport: ...
+
+    async def listen(self, url: str) -> Listener: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEntry:
+    """``target`` is blocked by ``origin`` (None: by ourselves)."""
+
+    target: PeerId
+    origin: FeedId | None = None
+
+
+@dataclass(slots=True)
+class Change:
+    """What to write besides messages, in one transaction; see :meth:`Store.update`."""
+
+    follow: Mapping[FeedId, int | None] = field(default_factory=dict[FeedId, "int | None"])
+    """feed → ``last`` of ``EBT.follow``"""
+    unfollow: Sequence[FeedId] = ()
+    block: Sequence[BlockEntry] = ()
+    unblock: Sequence[BlockEntry] = ()
+    forget: Sequence[FeedId] = ()
+    """delete all messages of these feeds"""
+    remember: Mapping[PeerKey, Sequence[Remembered]] = field(default_factory=dict[PeerKey, "Sequence[Remembered]"])
+    """what was told and heard: only the feeds that changed. Both None: drop the row. Marks the peer as just seen."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What another process has changed in the store."""
+
+    heads: Sequence[FeedHead] = ()
+    """feeds whose first or head moved; ``head`` 0: forgotten"""
+    follows: bool = False
+    blocks: bool = False
+
+
+class Store(ABC):
+    """Where a peer's feeds live, with its follows, its blocks, and the clocks of other peers.
+
+    Narrow on purpose, and batch-wise: no call returns everything, appends are atomic per run and safe between processes.
+    Every method but ``open`` raises :class:`StoreError` when the store fails; after a failure the store can be used again
+    as soon as the cause is gone. ``append`` and ``update`` are called by one task at a time; ``read``, ``recall`` and ``wait_changes`` by any.
+    Cancelling ``append`` or ``update`` leaves it undone or done whole, never in part; ``EBT`` shields them.
+    """
+
+    id: bytes
+    """16 random bytes, made with the store, for HELLO; valid from ``open`` on."""
+
+    @abstractmethod
+    async def open(self, format: str) -> None:
+        """Get ready for feeds of this format (``Format.name``); a new store records it.
+
+        :raises StoreError: damaged, not a store, made by a newer version, or its feeds have another format
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release everything; closing twice is fine."""
+
+    @abstractmethod
+    async def heads(self, after: FeedId | None, limit: int) -> Sequence[FeedHead]:
+        """At most ``limit`` feeds of which something is stored, in a fixed order, those behind ``after``."""
+
+    @abstractmethod
+    async def head(self, feed: FeedId) -> FeedHead:
+        """What is stored of one feed."""
+
+    @abstractmethod
+    async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
+        """Store the runs, in order, in one transaction; durable on return.
+
+        For each run: the feed's head after it, or why this run was not stored (:class:`~ebt_trio.errors.SequenceGap`);
+        one bad run does not fail the others. What is stored already is passed over. A run may begin beyond the head
+        only if the feed is empty and the run is ``late``: then the feed starts there.
+
+        :raises StoreError: nothing was stored (disk full, locked, I/O error)
+        """
+
+    @abstractmethod
+    async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
+        """For each range what is there of it, from its ``first`` on, without gaps: payloads, possibly none.
+
+        Stops when ``max_bytes`` of payloads have been gathered, over all ranges together; the first payload found is returned whatever its size.
+        """
+
+    @abstractmethod
+    async def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
+        """At most ``limit`` followed feeds with their ``last``, in a fixed order, those behind ``after``."""
+
+    @abstractmethod
+    async def blocks(self) -> Sequence[BlockEntry]:
+        """All blocks."""
+
+    @abstractmethod
+    async def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
+        """At most ``limit`` rows of what is remembered of a peer, in a fixed order, those behind ``after``."""
+
+    @abstractmethod
+    async def update(self, change: Change, *, keep_peers: int) -> None:
+        """Write a change in one transaction; durable on return. At most ``keep_peers`` peers stay remembered.
+
+        :raises StoreError: nothing was written
+        """
+
+    @abstractmethod
+    async def wait_changes(self) -> Changes:
+        """Wait until another process has changed something, and say what; never returns what this object wrote itself.
+
+        A store without a way to notice waits for ever. Cancelling loses nothing.
+        """
+
+
+class Format(ABC):
+    """How content becomes a payload, and which payloads a feed may hold."""
+
+    name: str
+    """Recorded in the store."""
+
+    @abstractmethod
+    def check_feed(self, feed: str) -> FeedId:
+        """:raises LocalProtocolError: not a feed id of this format"""
+
+    @abstractmethod
+    def encode(self, feed: FeedId, sequence: int, content: Any, previous: bytes | None) -> bytes:
+        """The payload of the feed's next message; ``previous`` is the payload before it, None at sequence 1.
+
+        :raises LocalProtocolError: the content cannot be encoded
+        """
+
+    @abstractmethod
+    def decode(self, feed: FeedId, sequence: int, payload: bytes) -> Any:
+        """The content of a payload.
+
+        :raises InvalidMessage: it cannot be decoded
+        """
+
+    @abstractmethod
+    def validate(self, run: Run, previous: bytes | None) -> None:
+        """Check a run against the payload before it (None: there is none, or it is not stored).
+
+        :raises InvalidMessage: the run must not be stored
+        :raises ForkDetected: the run contradicts what is stored
+        """
+
+

@@ -1,0 +1,29 @@
+"""How much a peer takes from others before it says no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds; the defaults are those of ``docs/protocol.md``."""
+
+    frame: int = 1 << 20
+    """The largest frame we take (our HELLO's ``max_frame``)."""
+    hello_frame: int = 4096
+    """The largest frame we take before HELLO has come."""
+    nesting: int = 16
+    feed_id: int = 256
+    """The longest feed id, in bytes of UTF-8."""
+    notes: int = 10_000
+    """Entries in one NOTES, START or ACK frame."""
+    hello_timeout: float = 5.0
+    keepalive: float = 30.0
+    """After this much silence a PING; after as much again without an answer the session ends."""
+    bye_timeout: float = 1.0
+    """How long we read on and discard after our BYE."""
+    sessions: int = 1000
+    """How many sessions :meth:`EBT.serve` has at once."""
+    remembered_peers: int = 1000
+    """How many peers' clocks the store remembers for request skipping; least recently seen dropped first."""
