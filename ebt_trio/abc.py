@@ -170,8 +170,9 @@ class Store(ABC):
         """Store the runs, in order, in one transaction; durable on return.
 
         For each run: the feed's head after it, or why this run was not stored (:class:`~ebt_trio.errors.SequenceGap`);
-        one bad run does not fail the others. What is stored already is passed over. A run may begin beyond the head
-        only if the feed is empty and the run is ``late``: then the feed starts there.
+        one bad run does not fail the others. What is stored already is passed over, but an ``exact`` run that begins
+        anywhere but right behind the head is a SequenceGap, and nothing of it is stored. A run may begin beyond the
+        head only if the feed is empty and the run is ``late``: then the feed starts there.
 
         :raises StoreError: nothing was stored (disk full, locked, I/O error)
         """
@@ -215,6 +216,8 @@ class Format(ABC):
 
     name: str
     """Recorded in the store."""
+    needs_previous: bool = True
+    """Whether ``encode`` and ``validate`` look at the payload before; where not, it is not read, and None is passed."""
 
     @abstractmethod
     def check_feed(self, feed: str) -> FeedId:

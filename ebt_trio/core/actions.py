@@ -56,6 +56,10 @@ class What(Enum):
     LATE = "late"
     """A peer keeps the feed only from some sequence on, and we want what came before."""
     TOO_LARGE = "too large"
+    FAILED = "failed"
+    """A session, or an attempt to connect, ended with an error."""
+    STORE_FAILED = "store failed"
+    """Our own store refused something; it is tried again."""
 
 
 @dataclass(slots=True)

@@ -42,12 +42,15 @@ class Run:
     """Consecutive messages of one feed: ``payloads[i]`` has the sequence ``first + i``.
 
     ``late``: the feed is empty and may start here, at ``first`` > 1.
+    ``exact``: it must begin right behind the head, else SequenceGap: a message that we make ourselves must not be
+    passed over because another process has used its sequence meanwhile.
     """
 
     feed: FeedId
     first: int
     payloads: Sequence[bytes]
     late: bool = False
+    exact: bool = False
 
     @property
     def last(self) -> int:
