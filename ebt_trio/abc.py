@@ -23,6 +23,7 @@ __all__ = [
     "FeedHead",
     "Format",
     "Listener",
+    "PeerId",
     "PeerKey",
     "Range",
     "Remembered",
