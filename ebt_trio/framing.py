@@ -1,4 +1,4 @@
-"""Frames on a byte stream: each in a definite-length CBOR byte string, so that the stream is a CBOR sequence (RFC 8742).
+"""Frames on a byte stream: each in a definite-length CBOR byte string; the stream is a CBOR sequence (RFC 8742).
 
 Sans-IO. :func:`wrap` is what to send; :class:`FrameSplitter` finds the frames in what arrives, in whatever chunks.
 """

@@ -17,7 +17,9 @@ class Limits:
     feed_id: int = 256
     """The longest feed id, in bytes of UTF-8."""
     notes: int = 10_000
-    """Entries in one NOTES, START or ACK frame."""
+    """Entries in one NOTES, START or ACK frame, and runs in one MESSAGES frame."""
+    messages: int = 65_536
+    """Messages in one MESSAGES frame, so that a frame of empty ones does not decode to many times its size."""
     hello_timeout: float = 5.0
     keepalive: float = 30.0
     """After this much silence a PING; after as much again without an answer the session ends."""

@@ -1,0 +1,194 @@
+"""Taking a frame apart: a strict reader of the CBOR subset that frames are made of (RFC 8949).
+
+The heads of containers are read here, one by one, so that nothing is built before it is known to be wanted; only their
+flat contents, which cannot cost much whatever the bytes say, are left to cbor2.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, Final
+
+import cbor2
+
+from .errors import ByeCode, FrameTooLarge, RemoteProtocolError
+
+UINT: Final = 0
+NEGATIVE: Final = 1
+BYTES: Final = 2
+TEXT: Final = 3
+ARRAY: Final = 4
+MAP: Final = 5
+TAG: Final = 6
+SIMPLE: Final = 7
+
+_NAMES: Final = (
+    "an unsigned integer",
+    "a negative integer",
+    "a byte string",
+    "a text",
+    "an array",
+    "a map",
+    "a tag",
+    "a float or simple value",
+)
+_SIMPLE_SIZES: Final = {24: 2, 25: 3, 26: 5, 27: 9}
+
+BULK: int = 16
+"""From this many byte strings on cbor2 is faster than a loop here."""
+
+
+class Reader:
+    """Reads the items of one frame in order; ``at`` is where the next one begins.
+
+    Every method raises ``error`` (``RemoteProtocolError`` or a class below it), with the code MALFORMED and a message
+    that says what was expected and what came, when the next item is not what it is asked for.
+    """
+
+    __slots__ = ("at", "data", "error", "what")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+        self.what = "a frame"  # for messages
+        self.error: type[RemoteProtocolError] = RemoteProtocolError
+
+    def malformed(self, expected: str, got: object) -> RemoteProtocolError:
+        return self.error(f"{self.what}: expected {expected}, got {got}", ByeCode.MALFORMED)
+
+    def head(self, major: int, expected: str) -> int:
+        """The number in the head of the next item: its value, or how long it is."""
+        data, at = self.data, self.at
+        info = data[at] - (major << 5) if at < len(data) else -1
+        if 0 <= info < 24:
+            self.at = at + 1
+            return info
+        if not 0 < info < 28:
+            raise self.malformed(expected, self._describe(at))
+        self.at = end = at + 1 + (1 << info - 24)
+        if end > len(data):
+            raise self.malformed(expected, self._describe(end))
+        return int.from_bytes(data[at + 1 : end], "big")
+
+    def byte_string(self, expected: str) -> bytes:
+        return self._take(self.head(BYTES, expected), expected)
+
+    def text(self, expected: str) -> str:
+        try:
+            return self._take(self.head(TEXT, expected), expected).decode()
+        except UnicodeDecodeError:
+            raise self.malformed(expected, "bytes that are not UTF-8") from None
+
+    def boolean(self, expected: str) -> bool:
+        at = self.at
+        if at >= len(self.data) or self.data[at] not in (0xF4, 0xF5):
+            raise self.malformed(expected, self._describe(at))
+        self.at = at + 1
+        return self.data[at] == 0xF5
+
+    def flat(self, expected: str) -> Any:
+        """The next item, an array or a map with neither containers nor tags in it (each would be one level more).
+
+        The caller has seen to it that its head does not announce too much.
+        """
+        stream = BytesIO(self.data)  # shares the bytes
+        stream.seek(self.at)
+        try:
+            value = cbor2.load(
+                stream, max_depth=1, allow_indefinite=False, allow_duplicate_keys=False, strict_hashable_types=True
+            )
+        except cbor2.CBORDecodeError as error:
+            raise self.malformed(expected, f"other bytes: {error}") from None
+        self.at = stream.tell()
+        return value
+
+    def byte_strings(self, expected: str, most: int) -> list[bytes]:
+        """The next item, an array of byte strings.
+
+        :raises FrameTooLarge: it has more than ``most``
+        """
+        start = self.at
+        count = self.head(ARRAY, expected)
+        if count > most:
+            raise FrameTooLarge(f"{self.what}: expected at most {most} more {expected}, got {count}")
+        if count < BULK:
+            return self._few_byte_strings(count, expected)
+        self.at = start
+        items: list[bytes] = self.flat(expected)
+        if set(map(type, items)) != {bytes}:
+            other = next(type(item) for item in items if type(item) is not bytes)
+            raise self.malformed(expected, f"an item of the type {other.__name__}")
+        return items
+
+    def _few_byte_strings(self, count: int, expected: str) -> list[bytes]:
+        data, at = self.data, self.at
+        size = len(data)
+        items: list[bytes] = []
+        for _ in range(count):
+            initial = data[at] if at < size else 0
+            if 0x40 <= initial < 0x58:  # the usual cases here: a call for each would take longer than all the rest
+                start = at + 1
+                at = start + initial - 0x40
+            elif initial == 0x58 and at + 1 < size:
+                start = at + 2
+                at = start + data[at + 1]
+            else:
+                self.at = at
+                items.append(self.byte_string(expected))
+                at = self.at
+                continue
+            items.append(data[start:at])
+        if at > size:
+            raise self.malformed(expected, self._describe(at))
+        self.at = at
+        return items
+
+    def skip(self, expected: str, levels: int) -> None:
+        """Pass over the next item, whatever it is; at most ``levels`` containers in each other."""
+        data = self.data
+        missing = [1]  # items still to come, for each open container
+        while missing:
+            if not missing[-1]:
+                missing.pop()
+                continue
+            missing[-1] -= 1
+            at = self.at
+            major = data[at] >> 5 if at < len(data) else TAG
+            if major == TAG:
+                raise self.malformed(expected, self._describe(at))
+            if major == SIMPLE:
+                info = data[at] & 31
+                if info > 27:
+                    raise self.malformed(expected, self._describe(at))
+                self._take(_SIMPLE_SIZES.get(info, 1), expected)
+            elif major == TEXT:
+                self.text(expected)
+            else:
+                value = self.head(major, expected)
+                if major == BYTES:
+                    self._take(value, expected)
+                elif major in (ARRAY, MAP):
+                    if len(missing) > levels:
+                        raise self.malformed(expected, "containers nested too deep")
+                    missing.append(value if major == ARRAY else 2 * value)
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self.at != len(self.data):
+            raise self.malformed("nothing after the frame", f"{len(self.data) - self.at} more bytes")
+
+    def _take(self, length: int, expected: str) -> bytes:
+        start = self.at
+        end = start + length
+        if end > len(self.data):
+            raise self.malformed(expected, f"{length} bytes announced where {len(self.data) - start} are left")
+        self.at = end
+        return self.data[start:end]
+
+    def _describe(self, at: int) -> str:
+        if at >= len(self.data):
+            return "the end of the frame"
+        name, info = _NAMES[self.data[at] >> 5], self.data[at] & 31
+        if info == 31:
+            return f"{name} of indefinite length" if self.data[at] != 0xFF else "a break"
+        return name if info < 28 else f"the reserved byte 0x{self.data[at]:02x}"
