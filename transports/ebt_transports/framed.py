@@ -132,13 +132,17 @@ class FramedTransport(Transport):
             self._sending = False
 
     async def aclose(self) -> None:
-        """Close the stream, at once if cancelled. Closing twice is fine, and so is closing a broken link."""
+        """Close the stream, at once if cancelled or in the middle of sending a frame. Closing twice is fine."""
+        in_mid_frame = self._sending or self._sent_all not in (None, _EOF)
         self._sent_all = "it is closed"
         self._splitter = FrameSplitter()  # what was received but not taken is gone
-        try:
-            await self._stream.aclose()
-        except (*_CLOSED, *_BROKEN):
-            pass  # an end is all that was wanted
+        with trio.CancelScope() as scope:
+            if in_mid_frame:  # no use in a parting word, which TLS would wait to send behind what does not move
+                scope.cancel()
+            try:
+                await self._stream.aclose()
+            except (*_CLOSED, *_BROKEN):
+                pass  # an end is all that was wanted
 
     def _start_sending(self) -> None:
         if self._sending:
