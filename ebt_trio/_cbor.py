@@ -87,9 +87,9 @@ class Reader:
         return self.data[at] == 0xF5
 
     def flat(self, expected: str) -> Any:
-        """The next item, an array or a map with neither containers nor tags in it (each would be one level more).
+        """The next item, an array or map with no tags and at most empty containers in it: all others are a level more.
 
-        The caller has seen to it that its head does not announce too much.
+        The caller has seen to it that its head does not announce too much, and checks the types of what is in it.
         """
         stream = BytesIO(self.data)  # shares the bytes
         stream.seek(self.at)
