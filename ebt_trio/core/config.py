@@ -1,0 +1,26 @@
+"""What a user may tune in the core; the defaults are those of ``docs/scheduler.md``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Times in seconds."""
+
+    stall_timeout: float = 3.0
+    """How long an owner that claims a feed may deliver nothing of it."""
+    graft_delay: float = 0.1
+    """How long an owner may lag behind what others announce; a floor, adaptive per peer."""
+    lazy_interval: float = 0.02
+    """How long lazy notes are held back, on the side with the smaller id; the other side waits five times as long,
+    since a symmetric hold does not stop notes from crossing."""
+    ack_delay: float = 1.0
+    """How long an acknowledgement is held back."""
+    read_retry: float = 1.0
+    """After how long a failed read is tried again."""
+    notes_per_frame: int = 10_000
+
+    def hold(self, smaller: bool) -> float:
+        return self.lazy_interval if smaller else 5 * self.lazy_interval

@@ -1,0 +1,263 @@
+"""What a peer knows about one session: per feed in arrays by feed number, and what there is to say on it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from .clock import NONE, Memory
+from .feed import Feed
+from .note import DECLINED
+from .types import FeedId, PeerId, SessionId
+
+# Flags per feed
+WANTS: Final = 1
+"""Their mode is eager: they want what comes after the cursor."""
+EAGER: Final = 2
+"""Our mode is eager: this session owns the feed here."""
+ANNOUNCED: Final = 4
+"""An advance of ours was announced on this session already."""
+
+WINDOW_START: Final = 64
+WINDOW_MIN: Final = 32
+WINDOW_MAX: Final = 16_384
+WINDOW_FAST: Final = 0.25
+WINDOW_SLOW: Final = 1.0
+
+
+class Say(Enum):
+    """What a pending note will say."""
+
+    EAGER = "eager"
+    LAZY = "lazy"
+    DECLINE = "decline"
+
+
+@dataclass(slots=True)
+class Fault:
+    """A session claimed a feed and did not deliver."""
+
+    strikes: int
+    since: float
+    until: float
+    """Penalised until then."""
+
+
+@dataclass(slots=True)
+class CoreStatistics:
+    """Counters since the start of the session, or of the peer; messages and notes are single entries, not frames."""
+
+    messages_received: int = 0
+    messages_sent: int = 0
+    duplicates: int = 0
+    unwanted: int = 0
+    """Messages of feeds that are not followed."""
+    gaps: int = 0
+    notes_received: int = 0
+    notes_sent: int = 0
+    acks_received: int = 0
+    acks_sent: int = 0
+    grafts: int = 0
+    prunes: int = 0
+    stalls: int = 0
+
+    def add(self, other: CoreStatistics) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Link:
+    """One session, as the core sees it."""
+
+    __slots__ = (
+        "acks",
+        "armed",
+        "cursor",
+        "delivered",
+        "faults",
+        "final_due",
+        "firsts",
+        "flags",
+        "heard",
+        "held",
+        "hold",
+        "in_initial",
+        "instance",
+        "last_payload",
+        "load",
+        "memory",
+        "open",
+        "open_since",
+        "owed",
+        "payloads_told",
+        "peer",
+        "pending",
+        "pruned",
+        "ready",
+        "ready_acks",
+        "refused",
+        "retries",
+        "session",
+        "starts",
+        "statistics",
+        "suspect",
+        "synced",
+        "told",
+        "up",
+        "waiting",
+        "window",
+        "window_count",
+        "window_since",
+    )
+
+    def __init__(
+        self,
+        session: SessionId,
+        peer: PeerId,
+        names: Sequence[FeedId],
+        memory: Memory,
+        *,
+        instance: bytes | None,
+        acks: bool,
+        hold: float,
+    ) -> None:
+        self.session = session
+        self.peer = peer
+        self.instance = instance
+        self.acks = acks
+        self.hold = hold
+        """How long a lazy note is held back, in seconds."""
+        self.up = True
+        self.memory = memory
+        self.told = memory.told.values
+        self.heard = memory.heard.values
+        self.cursor = array("q", [NONE]) * len(names)
+        """The last sequence we sent, or they asked from."""
+        self.flags = bytearray(len(names))
+
+        # To be said: nothing here is a queue of messages; each is at most one entry per feed.
+        self.pending: dict[int, Say] = {}
+        self.held: dict[int, float] = {}
+        """Lazy notes held back until then, in order of time."""
+        self.owed: dict[int, float] = {}
+        """ACKs held back until then, in order of time."""
+        self.ready_acks: dict[int, None] = {}
+        self.ready: dict[int, None] = {}
+        """Feeds with messages to push, the next one first."""
+        self.starts: dict[int, None] = {}
+        self.retries: dict[int, float] = {}
+        """Feeds that could not be read, tried again then."""
+        self.final_due = True
+        """Our initial notes have not been closed yet."""
+        self.in_initial = True
+        """Their initial notes have not been closed yet."""
+
+        # Exceptions, few and far between
+        self.refused: set[int] = set()
+        """Feeds that this peer must not get (a block), or that are stopped from it (an invalid message)."""
+        self.firsts: dict[int, int] = {}
+        """Feeds that the peer serves only from this sequence on."""
+        self.faults: dict[int, Fault] = {}
+        self.pruned: dict[int, float] = {}
+        """When we last told lazy to a session that had been sending."""
+
+        # How much we ask of it
+        self.load = 0
+        self.window = WINDOW_START
+        self.window_count = 0
+        self.window_since: float | None = None
+        self.waiting: dict[int, None] = {}
+        self.delivered = 0
+        """Payloads that came, duplicates included."""
+        self.last_payload = float("-inf")
+        self.suspect = False
+
+        self.open: set[int] = set(range(0))
+        """Shared feeds on which the two sides differ, or have not both spoken."""
+        self.open_since = float("-inf")
+        self.synced = False
+        self.armed: float | None = None
+        self.statistics = CoreStatistics()
+
+    def grow(self, count: int) -> None:
+        missing = count - len(self.flags)
+        if missing > 0:
+            self.cursor.extend(array("q", [NONE]) * missing)
+            self.flags.extend(bytes(missing))
+            self.memory.grow()
+
+    def detach(self, names: Sequence[FeedId]) -> None:
+        """Go on without the memory: a newer session with the same peer remembers from now on."""
+        self.memory = self.memory.copy(names)
+        self.told = self.memory.told.values
+        self.heard = self.memory.heard.values
+
+    def shares(self, feed: Feed) -> bool:
+        """Both sides replicate the feed, as far as is known."""
+        number = feed.number
+        return feed.followed and self.heard[number] != DECLINED and number not in self.refused
+
+    def claims(self, feed: Feed) -> bool:
+        """The peer is ahead on the feed, and can serve what comes next."""
+        number = feed.number
+        return (
+            self.heard[number] > feed.accepted
+            and number not in self.refused
+            and not (self.firsts and self.firsts.get(number, 0) > feed.accepted + 1 and not (feed.empty and feed.last))
+        )
+
+    def penalised(self, number: int, now: float) -> bool:
+        fault = self.faults.get(number) if self.faults else None
+        return fault is not None and fault.until > now
+
+    @property
+    def has_room(self) -> bool:
+        return self.load < self.window
+
+    def count_delivery(self, count: int, now: float) -> None:
+        """Adapt the window: it should hold what the peer delivers in a quarter of a second to a second."""
+        self.delivered += count
+        self.last_payload = now
+        if self.window_since is None:
+            return
+        self.window_count += count
+        if self.window_count < self.window:
+            return
+        took = now - self.window_since
+        if took < WINDOW_FAST:
+            self.window = min(self.window * 2, WINDOW_MAX)
+        elif took > WINDOW_SLOW:
+            self.window = max(self.window // 2, WINDOW_MIN)
+        self.window_count = 0
+        self.window_since = now
+
+    def measure(self, now: float) -> None:
+        """Start to measure how fast a full window drains; stop when nothing is asked for."""
+        if self.load == 0:
+            self.window_since = None
+        elif self.window_since is None and self.load >= self.window:
+            self.window_since = now
+            self.window_count = 0
+
+    def due(self) -> float | None:
+        """When something held back is due; each dict is in order of time."""
+        earliest: float | None = None
+        for held in (self.held, self.owed, self.retries):
+            if held:
+                first = next(iter(held.values()))
+                if earliest is None or first < earliest:
+                    earliest = first
+        return earliest
+
+    def forget(self, number: int) -> None:
+        """Drop all that was to be said or sent of a feed."""
+        for things in (self.pending, self.held, self.owed, self.retries, self.ready_acks, self.ready, self.starts):
+            things.pop(number, None)  # type: ignore[attr-defined]
+        self.flags[number] &= ~WANTS
+        self.cursor[number] = NONE
+
+    def __repr__(self) -> str:
+        return f"<Link {self.session} {self.peer!r}{'' if self.up else ' down'}>"

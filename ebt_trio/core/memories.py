@@ -1,0 +1,69 @@
+"""What is remembered of all peers, for request skipping: which memories are in this process, and what is to be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from .clock import Memory
+from .types import FeedId, PeerKey, Remembered
+
+IDLE_ENTRIES: Final = 1_000_000
+"""Clocks of peers without a session stay in this process up to so many entries; the store keeps the others."""
+
+
+class Memories:
+    """Memories by peer key. A memory is used by one session at a time."""
+
+    def __init__(self, names: Sequence[FeedId]) -> None:
+        self._names = names
+        self._memories: dict[PeerKey, Memory] = {}
+
+    def has(self, key: PeerKey) -> bool:
+        return key in self._memories
+
+    def recall(self, key: PeerKey, rows: Iterable[tuple[int, Remembered]]) -> None:
+        memory = self._get(key)
+        for number, row in rows:
+            memory.grow()
+            memory.load(number, row)
+
+    def heard_digest(self, key: PeerKey | None) -> bytes:
+        memory = self._memories.get(key) if key is not None else None
+        return b"" if memory is None else memory.heard_digest()
+
+    def take(self, key: PeerKey | None) -> Memory:
+        """For a session that comes up; another that still uses it must let go (:meth:`Link.detach`)."""
+        if key is None:
+            return Memory(None, self._names)
+        memory = self._get(key)
+        memory.in_use = True
+        memory.grow()
+        self._memories[key] = self._memories.pop(key)  # most recently used last
+        return memory
+
+    def take_unsaved(self, limit: int) -> dict[PeerKey, list[Remembered]]:
+        """At most ``limit`` rows for the store; what is saved and not in use may be dropped from this process."""
+        unsaved: dict[PeerKey, list[Remembered]] = {}
+        for key, memory in self._memories.items():
+            if memory.unsaved and limit > 0:
+                unsaved[key] = memory.take_unsaved(limit, self._names)
+                limit -= len(unsaved[key])
+        if not unsaved:
+            self._evict()
+        return unsaved
+
+    def _get(self, key: PeerKey) -> Memory:
+        memory = self._memories.get(key)
+        if memory is None:
+            memory = self._memories[key] = Memory(key, self._names)
+        return memory
+
+    def _evict(self) -> None:
+        idle = [(key, memory) for key, memory in self._memories.items() if not memory.in_use]
+        entries = sum(len(memory.told.values) for _, memory in idle)
+        for key, memory in idle:
+            if entries <= IDLE_ENTRIES:
+                break
+            entries -= len(memory.told.values)
+            del self._memories[key]

@@ -1,0 +1,128 @@
+"""What a session may send, pulled when its transport can take more: nothing is queued per message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from .actions import Outgoing
+from .clock import NONE
+from .feed import Feed
+from .link import WANTS, Link, Say
+from .note import DECLINED
+from .types import FeedId, Range
+
+RANGE_MESSAGES: Final = 512
+"""The most messages of one feed in a turn; then it is the next feed's."""
+TURN_MESSAGES: Final = 2048
+TURN_FEEDS: Final = 256
+
+
+def pull(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> Outgoing:
+    """Notes, ACKs and STARTs in the result count as said; messages only when :func:`commit` says so.
+
+    :param limit: entries per frame
+    """
+    ranges = _ranges(link, feeds)
+    starts = {feeds[number].id: feeds[number].first for number in link.starts}
+    link.starts.clear()
+    notes = _notes(link, feeds, limit)
+    final = False
+    if link.final_due and len(notes) < limit:
+        link.final_due = False
+        final = True
+    acks = _acks(link, feeds, limit, flush=flush)
+    return Outgoing(starts, notes, final, acks, ranges)
+
+
+def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
+    notes: dict[FeedId, int] = {}
+    said: list[int] = []
+    for number, say in link.pending.items():
+        feed = feeds[number]
+        if say is Say.EAGER and feed.inflight:
+            continue  # asking now would bring again what is on its way into the store
+        if len(notes) >= limit:
+            break
+        said.append(number)
+        if say is Say.DECLINE:
+            notes[feed.id] = DECLINED
+            link.memory.told.set(number, DECLINED)
+            if link.heard[number] != DECLINED:
+                link.memory.heard.set(number, NONE)
+            continue
+        sequence = feed.durable
+        if say is Say.EAGER and not sequence:
+            sequence = feed.floor
+        notes[feed.id] = sequence << 1 | (say is Say.LAZY)
+        if link.heard[number] != DECLINED:  # who declined does not remember it
+            link.memory.told.set(number, sequence)
+        link.held.pop(number, None)
+    for number in said:
+        del link.pending[number]
+    link.statistics.notes_sent += len(notes)
+    return notes
+
+
+def _acks(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> dict[FeedId, int]:
+    if flush:
+        link.ready_acks.update(dict.fromkeys(link.owed))
+        link.owed.clear()
+    acks: dict[FeedId, int] = {}
+    while link.ready_acks and len(acks) < limit:
+        number = next(iter(link.ready_acks))
+        del link.ready_acks[number]
+        feed = feeds[number]
+        if link.shares(feed) and 0 <= link.told[number] != feed.durable:
+            acks[feed.id] = feed.durable
+            link.memory.told.set(number, feed.durable)
+        elif link.shares(feed) and link.told[number] == NONE:
+            link.pending.setdefault(number, Say.LAZY)
+    link.statistics.acks_sent += len(acks)
+    return acks
+
+
+def _ranges(link: Link, feeds: Sequence[Feed]) -> list[Range]:
+    ranges: list[Range] = []
+    done: list[int] = []
+    messages = 0
+    for number in link.ready:
+        feed = feeds[number]
+        cursor = link.cursor[number]
+        if not link.flags[number] & WANTS or cursor >= feed.durable:
+            done.append(number)
+        elif cursor + 1 < feed.first:
+            link.flags[number] &= ~WANTS  # nothing until they ask again
+            link.starts[number] = None
+            done.append(number)
+        else:
+            count = min(feed.durable - cursor, RANGE_MESSAGES)
+            ranges.append(Range(feed.id, cursor + 1, count))
+            messages += count
+            if messages >= TURN_MESSAGES or len(ranges) >= TURN_FEEDS:
+                break
+    for number in done:
+        del link.ready[number]
+    return ranges
+
+
+def commit(link: Link, feed: Feed, first: int, count: int) -> bool:
+    """Are messages ``first`` … of the feed, read meanwhile, still to be sent? Then move the cursor behind them."""
+    number = feed.number
+    if (
+        not count
+        or not link.flags[number] & WANTS
+        or link.cursor[number] != first - 1
+        or not link.shares(feed)
+        or link.pending.get(number) is Say.DECLINE
+    ):
+        return False
+    last = first + count - 1
+    link.cursor[number] = last
+    if last > link.told[number] != DECLINED:
+        link.memory.told.set(number, last)
+    link.statistics.messages_sent += count
+    link.ready.pop(number, None)
+    if last < feed.durable:
+        link.ready[number] = None  # behind the others
+    return True

@@ -1,0 +1,430 @@
+"""The feed-ownership scheduler: which session is eager for which feed, and when that changes.
+
+For every followed feed at most one session owns the inbound stream: it was told *eager*, all others *lazy*. All that
+can make a feed wait is written down as its class and its deadline, and both come from one idempotent function,
+:meth:`Ownership.evaluate`, run after every event that touches the feed:
+
+===========================================================  ===================================================
+condition                                                    class, action
+===========================================================  ===================================================
+nobody ahead                                                 IDLE: no deadline, no mark; the owner stays
+no owner, an unpenalised session ahead has room              graft the best of them
+no owner, all such sessions full                             WAIT, queued at each
+no owner, all penalised                                      graft the oldest penalty
+owner penalised, an unpenalised other ahead                  move, or WAIT
+owner ahead                                                  CLAIMED until since + stall_timeout · 2^strikes
+owner not ahead, an unpenalised other ahead                  UNCLAIMED until mark + graft_delay, then move or WAIT
+owner not ahead, only penalised sessions ahead               PENALTY until the first of them ends
+===========================================================  ===================================================
+
+*Ahead*: the session is up, not refused, and has announced more than we accepted. Ownership never moves on
+duplicates, only on deadlines, on the end of a session, and to a session that keeps announcing earlier (*improve*).
+Pruning a tree by duplicates is Plumtree's idea (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, SRDS 2007);
+lazy-first grafting, windows and verdicts are ours; ``docs/scheduler.md`` has the reasons and the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from .actions import What
+from .config import Config
+from .feed import Class, Feed, Verdict
+from .link import EAGER, Fault, Link, Say
+
+LOAD_CAP: Final = 256
+"""One feed counts at most this many messages towards a session's load."""
+PENALTY: Final = 30.0
+PENALTY_MAX: Final = 600.0
+STRIKES_MAX: Final = 5
+"""Stall deadlines double with each strike, up to 2^5."""
+GRAFT_DELAY_MAX: Final = 1.0
+GRAFT_DELAY_DECAY: Final = 0.995
+WRONG_GRAFT_WITHIN: Final = 2.0
+STALL_SCALE_MAX: Final = 16.0
+STALL_SCALE_HALF_LIFE: Final = 60.0
+RIVAL_LEAD: Final = 0.03
+RIVAL_APART: Final = 0.1
+RIVAL_WINS: Final = 3
+SWAP_APART: Final = 5.0
+
+Reporter = Callable[[What, Link, Feed, str], None]
+
+
+class Ownership:
+    """Decides for all feeds of one peer. Knows sessions only as links; says nothing itself, but leaves it to be said."""
+
+    def __init__(self, config: Config, rng: Random, report: Reporter) -> None:
+        self.links: list[Link] = []
+        """Usable sessions."""
+        self._config = config
+        self._rng = rng
+        self._report = report
+        self.graft_delay = config.graft_delay
+        self._stall_scale = 1.0
+        self._stall_scaled_at = 0.0
+        self._queued: dict[Link, None] = {}
+        """Sessions at which feeds wait for room."""
+        self._feeds_waiting: dict[int, Feed] = {}
+        self.touched: dict[Feed, None] = {}
+        """Feeds whose deadline may have changed, for whoever keeps the timers."""
+
+    # -- the one function ---------------------------------------------------------------------------------------
+
+    def evaluate(self, feed: Feed, now: float) -> None:
+        """Put the feed into its class, with its deadline; graft or move where that is due at once. Idempotent."""
+        self.touched[feed] = None
+        if not feed.followed or feed.accepted >= feed.highest:
+            self._settle(feed)
+            return
+        ahead = [link for link in self.links if link.claims(feed)]
+        if not ahead:
+            number = feed.number
+            feed.highest = max((link.heard[number] for link in self.links), default=0)
+            self._settle(feed)
+            return
+        if feed.mark_link is None:
+            self.mark(feed, ahead[0], now)
+        owner = feed.owner
+        unpenalised = [link for link in ahead if not link.penalised(feed.number, now)]
+        if owner is None:
+            if unpenalised:
+                self._move_or_wait(feed, unpenalised, now)
+            else:
+                self._graft(feed, min(ahead, key=lambda link: link.faults[feed.number].since), now)
+            return
+        others = [link for link in unpenalised if link is not owner]
+        penalised = owner.penalised(feed.number, now)
+        if penalised and others:
+            self._move_or_wait(feed, others, now)
+        elif owner in ahead:
+            self._claimed(feed, owner, bool(others), now)
+        elif others:
+            if feed.class_ is Class.WAIT:
+                self._move_or_wait(feed, others, now)
+            else:
+                self._enter(feed, Class.UNCLAIMED, now)
+                feed.deadline = max(feed.mark_time, feed.entered) + self.graft_delay
+                self._account(feed, now)
+        else:
+            self._enter(feed, Class.PENALTY, now)
+            feed.deadline = min(link.faults[feed.number].until for link in ahead)
+            self._account(feed, now)
+
+    def _claimed(self, feed: Feed, owner: Link, others: bool, now: float) -> None:
+        if feed.class_ is not Class.CLAIMED:
+            feed.since = now
+        self._enter(feed, Class.CLAIMED, now)
+        fault = owner.faults.get(feed.number)
+        strikes = fault.strikes if fault else 0
+        if strikes and others:
+            patience = self.graft_delay
+        else:
+            patience = self.stall_timeout(now) * 2 ** min(strikes, STRIKES_MAX)
+        feed.deadline = feed.since + patience
+        self._account(feed, now)
+
+    def _settle(self, feed: Feed) -> None:
+        feed.class_ = Class.IDLE
+        feed.deadline = None
+        feed.mark_link = None
+        if feed.load_link is not None:
+            self._account(feed, 0.0)
+
+    def _enter(self, feed: Feed, class_: Class, now: float) -> None:
+        if feed.class_ is not class_:
+            feed.class_ = class_
+            feed.entered = now
+
+    def _account(self, feed: Feed, now: float) -> None:
+        """Count what the owner still has to deliver of this feed towards its load."""
+        owner = feed.owner
+        load = 0
+        if (
+            owner is not None
+            and feed.class_ is not Class.IDLE
+            and owner.claims(feed)
+            and not owner.penalised(feed.number, now)
+        ):
+            load = min(owner.heard[feed.number] - feed.accepted, LOAD_CAP)
+        before = feed.load_link
+        if before is not None:
+            before.load -= feed.load
+            if before is not owner:
+                before.measure(now)
+        feed.load, feed.load_link = load, owner if load else None
+        if owner is not None:
+            owner.load += load
+            owner.measure(now)
+
+    # -- who, and how ---------------------------------------------------------------------------------------------
+
+    def _best(self, feed: Feed, candidates: list[Link]) -> Link | None:
+        """Not "most ahead": that favours liars and defeats balancing."""
+        with_room = [link for link in candidates if link.has_room]
+        if not with_room:
+            return None
+        if len(with_room) == 1:
+            return with_room[0]
+        number = feed.number
+
+        def rank(link: Link) -> tuple[float, bool, int, bool, float]:
+            fault = link.faults.get(number)
+            penalty = fault.since if fault else float("-inf")
+            return penalty, link.suspect, link.load // LOAD_CAP, link is not feed.mark_link, self._rng.random()
+
+        return min(with_room, key=rank)
+
+    def _move_or_wait(self, feed: Feed, candidates: list[Link], now: float) -> None:
+        best = self._best(feed, candidates)
+        if best is not None:
+            self._graft(feed, best, now)
+            return
+        self._enter(feed, Class.WAIT, now)
+        feed.deadline = None
+        self._account(feed, now)
+        for link in candidates:
+            link.waiting[feed.number] = None
+            self._queued[link] = None
+        self._feeds_waiting[feed.number] = feed
+
+    def _graft(self, feed: Feed, link: Link, now: float) -> None:
+        """Make ``link`` the owner: lazy to the old one and eager to it, together."""
+        assert link is not feed.owner, "a session that is eager already would send everything in flight again"
+        self.release(feed, now)
+        feed.owner = link
+        feed.since = now
+        feed.asked_again = False
+        if feed.last and feed.empty:
+            feed.floor = feed.accepted = max(0, link.heard[feed.number] - feed.last)
+        self.ask(feed, link)
+        link.statistics.grafts += 1
+        self._report(What.GRAFTED, link, feed, "")
+        if link.claims(feed):
+            feed.class_ = Class.IDLE
+            self._claimed(feed, link, False, now)
+            feed.allowance = link.delivered + link.load
+        self.touched[feed] = None
+
+    def ask(self, feed: Feed, link: Link) -> None:
+        """An eager note to the owner."""
+        link.flags[feed.number] |= EAGER
+        link.pending[feed.number] = Say.EAGER
+
+    def release(self, feed: Feed, now: float) -> None:
+        """The owner, if any, owns the feed no longer; it is told, unless it is gone or has declined."""
+        owner = feed.owner
+        if owner is None:
+            return
+        number = feed.number
+        owner.flags[number] &= ~EAGER
+        feed.owner = None
+        if feed.floor and feed.empty:
+            feed.floor = feed.accepted = 0
+        if owner.up and owner.shares(feed):
+            owner.pending[number] = Say.LAZY
+            owner.pruned[number] = now
+            owner.statistics.prunes += 1
+            self._report(What.PRUNED, owner, feed, "")
+        self._account(feed, now)
+
+    def adopt(self, feed: Feed, link: Link, now: float) -> None:
+        """Take the feed from its own author, who has just come up, unless somebody is delivering it right now."""
+        if feed.owner is None or not feed.owner.claims(feed):
+            self._graft(feed, link, now)
+            self.evaluate(feed, now)
+
+    def drain(self, now: float) -> None:
+        """Let feeds that wait go on where there is room now.
+
+        Room comes from deliveries, declines, unfollows, blocks, ends of sessions, penalties, wider windows: rather
+        than to wake at each of them, look after every event.
+        """
+        again = bool(self._queued)
+        while again:
+            again = False
+            for link in list(self._queued):
+                if not link.waiting or not link.up:
+                    link.waiting.clear()
+                    del self._queued[link]
+                    continue
+                for number in list(link.waiting):
+                    if not link.has_room:
+                        break
+                    del link.waiting[number]
+                    again = True
+                    feed = self._feeds_waiting.pop(number, None)
+                    if feed is not None and feed.class_ is Class.WAIT:
+                        self.evaluate(feed, now)
+
+    # -- what happens ---------------------------------------------------------------------------------------------
+
+    def mark(self, feed: Feed, link: Link, now: float) -> None:
+        """``link`` has announced more than we have, and nobody did before it."""
+        feed.mark_link, feed.mark_sequence, feed.mark_time = link, link.heard[feed.number], now
+
+    def announced(self, feed: Feed, link: Link, now: float) -> None:
+        """What ``link`` says about its head has changed: up, down, or declined."""
+        heard = link.heard[feed.number]
+        if heard > feed.highest:
+            feed.highest = heard
+        if heard > feed.accepted and feed.mark_link is None:
+            self.mark(feed, link, now)
+        self.evaluate(feed, now)
+
+    def payload(self, feed: Feed, link: Link, now: float) -> None:
+        """Any payload of the feed has come, also a duplicate: was the last verdict wrong?"""
+        if feed.verdict_link is not link:
+            return
+        if feed.verdict is Verdict.STALL:
+            self._stall_scale = min(self._scale(now) * 2, STALL_SCALE_MAX)
+            self._stall_scaled_at = now
+            link.faults.pop(feed.number, None)
+        elif now - feed.verdict_time <= WRONG_GRAFT_WITHIN:
+            self.graft_delay = min(self.graft_delay * 2, GRAFT_DELAY_MAX)
+        feed.verdict = feed.verdict_link = None
+
+    def delivered(self, feed: Feed, link: Link | None, now: float) -> None:
+        """The next messages have come: by ``link``, or by none (our own append, another process).
+
+        The owner stays, whoever delivered.
+        """
+        feed.since = now
+        feed.asked_again = False
+        if link is not None:
+            link.faults.pop(feed.number, None)
+            link.suspect = False
+            if link is feed.owner:
+                self.graft_delay = max(self.graft_delay * GRAFT_DELAY_DECAY, self._config.graft_delay)
+                self._improve(feed, link, now)
+        if feed.mark_link is not None and feed.accepted >= feed.mark_sequence:
+            feed.mark_link = None
+        self.evaluate(feed, now)
+
+    def _improve(self, feed: Feed, owner: Link, now: float) -> None:
+        """Move to a session that was ahead of the owner three times in a row: the tree follows observed delay."""
+        if now - feed.rival_time < RIVAL_APART:
+            return
+        rival = feed.mark_link
+        served = rival is not None and feed.accepted >= feed.mark_sequence
+        if rival is not None and not served:
+            return
+        if rival is None or rival is owner or now - feed.mark_time <= RIVAL_LEAD or rival not in self.links:
+            feed.rival = None
+            feed.rival_wins = 0
+            return
+        if rival is not feed.rival:
+            feed.rival, feed.rival_wins = rival, 0
+        feed.rival_wins += 1
+        feed.rival_time = now
+        if (
+            feed.rival_wins >= RIVAL_WINS
+            and now - feed.swapped >= SWAP_APART
+            and rival.shares(feed)
+            and not rival.penalised(feed.number, now)
+        ):
+            feed.swapped = now
+            feed.rival, feed.rival_wins = None, 0
+            self._graft(feed, rival, now)
+
+    def duplicate(self, feed: Feed, link: Link, now: float) -> None:
+        """A message we had came from a session that does not own the feed: tell it lazy, unless that is on its way."""
+        number = feed.number
+        told = link.pruned.get(number)
+        if link is feed.owner or (told is not None and now - told < self.stall_timeout(now)):
+            return
+        link.pruned[number] = now
+        link.pending[number] = Say.LAZY
+        link.statistics.prunes += 1
+
+    def lost(self, feed: Feed, link: Link, now: float) -> None:
+        """A gap, or an append that failed: ask the owner again, once until there is progress."""
+        if link is feed.owner and not feed.asked_again:
+            feed.asked_again = True
+            self.ask(feed, link)
+        self.evaluate(feed, now)
+
+    def joined(self, link: Link) -> None:
+        self.links.append(link)
+
+    def left(self, link: Link, feeds: list[Feed], now: float) -> None:
+        """A session has ended; ``feeds``: those that it owned or on which it differed from us."""
+        self.links.remove(link)
+        self._queued.pop(link, None)
+        for feed in feeds:
+            self.leave(feed, link, now)
+
+    def leave(self, feed: Feed, link: Link, now: float) -> None:
+        """``link`` has nothing to do with the feed any more."""
+        if feed.owner is link:
+            self.release(feed, now)
+        if feed.mark_link is link:
+            feed.mark_link = None
+        if feed.rival is link:
+            feed.rival = None
+        if feed.verdict_link is link:
+            feed.verdict = feed.verdict_link = None
+        self.evaluate(feed, now)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def stall_timeout(self, now: float) -> float:
+        """The configured one, longer for a while after verdicts that proved wrong."""
+        return self._config.stall_timeout * self._scale(now)
+
+    def _scale(self, now: float) -> float:
+        if self._stall_scale <= 1.0:
+            return 1.0
+        halvings = int((now - self._stall_scaled_at) / STALL_SCALE_HALF_LIFE)
+        return max(1.0, self._stall_scale / 2**halvings)
+
+    def fire(self, feed: Feed, now: float) -> None:
+        """The feed's deadline has come."""
+        if feed.class_ is Class.CLAIMED:
+            self._stalled(feed, now)
+        elif feed.class_ is Class.UNCLAIMED:
+            self._overtaken(feed, now)
+        else:
+            feed.deadline = None
+            self.evaluate(feed, now)
+
+    def _stalled(self, feed: Feed, now: float) -> None:
+        owner = feed.owner
+        assert owner is not None
+        if feed.failing:
+            # Our own store does not take what the owner sends: nobody's fault but ours.
+            feed.since = now
+            self.ask(feed, owner)
+        elif now - owner.last_payload < self.stall_timeout(now) and owner.delivered < feed.allowance:
+            feed.since = now  # it is busy with what was asked of it before
+        else:
+            fault = owner.faults.get(feed.number)
+            strikes = fault.strikes + 1 if fault else 1
+            penalty = min(PENALTY * 2 ** (strikes - 1), PENALTY_MAX)
+            owner.faults[feed.number] = Fault(strikes, now, now + penalty)
+            owner.suspect = True
+            owner.statistics.stalls += 1
+            feed.since = now
+            self._report(What.STALLED, owner, feed, f"claims {owner.heard[feed.number]}, we hold {feed.accepted}")
+            if any(link.claims(feed) for link in self.links if link is not owner):
+                feed.verdict, feed.verdict_link, feed.verdict_time = Verdict.STALL, owner, now
+                self.release(feed, now)
+            else:
+                self.ask(feed, owner)
+        self.evaluate(feed, now)
+
+    def _overtaken(self, feed: Feed, now: float) -> None:
+        """Others announce what the owner has not: its branch of the tree is broken, or slow."""
+        owner = feed.owner
+        number = feed.number
+        others = [link for link in self.links if link.claims(feed) and not link.penalised(number, now)]
+        first = feed.mark_link
+        if first in others and first is not None and first.has_room:
+            others = [first]
+        if others:
+            feed.verdict, feed.verdict_link, feed.verdict_time = Verdict.GRAFT, owner, now
+            self._move_or_wait(feed, others, now)
+        else:
+            self.evaluate(feed, now)
