@@ -130,8 +130,7 @@ class Tearing(Wrong):
         try:
             await super().send(item)
         except trio.Cancelled:
-            with trio.CancelScope(shield=True):
-                self.inner._outgoing._state.data.append(item[:10])
+            self.inner._outgoing._state.data.append(item[:10])
             raise
 
 
