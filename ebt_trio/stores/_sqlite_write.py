@@ -1,0 +1,226 @@
+"""What a :class:`~.sqlite.SQLiteStore` writes, and what others have written; blocking, on one connection of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any, Final
+
+from ..abc import BlockEntry, Change, Changes
+from ..core.types import FeedHead, FeedId, PeerKey, Remembered, Run
+from ..errors import StoreError
+from ._sqlite_file import NUMBER_SHIFT, transaction
+from .runs import already_stored
+
+__all__ = ["MAX_FEEDS", "MAX_MESSAGES", "Writer"]
+
+MAX_FEEDS: Final = (1 << (63 - NUMBER_SHIFT)) - 1
+"""How many feeds one file takes, forgotten ones included."""
+MAX_MESSAGES: Final = (1 << NUMBER_SHIFT) - 1
+"""How many messages of one feed one file takes."""
+
+_CHANGES_AT_ONCE: Final = 10_000
+
+# Many rows a statement, not executemany: every step of a statement releases the GIL, and a worker thread beside a busy
+# loop may wait 5 ms to get it back, for each row. It takes half the CPU time as well.
+_ROWS_AT_ONCE: Final = (256, 64, 16, 4, 1)
+_INSERT: Final = {rows: "INSERT INTO messages VALUES " + ", ".join(["(?, ?)"] * rows) for rows in _ROWS_AT_ONCE}
+
+
+@dataclass(slots=True)
+class _Feed:
+    """A row of ``feeds`` during a transaction; ``number`` 0: there is none yet."""
+
+    number: int = 0
+    base: int = 0
+    first: int = 1
+    head: int = 0
+    is_changed: bool = False
+
+
+class Writer:
+    """Appends and updates, and notices what others have changed.
+
+    Everything up to the tick ``_seen`` is our own or noted in ``_foreign_…``. Every transaction of ours looks first, so
+    that what we write never hides what others wrote.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._foreign_heads: dict[FeedId, FeedHead] = {}
+        self._foreign_follows = False
+        self._foreign_blocks = False
+        self._seen: int = connection.execute("SELECT tick FROM store").fetchone()[0]
+
+    def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
+        """See :meth:`Store.append`."""
+        feeds: dict[FeedId, _Feed] = {}
+        rows: list[tuple[int, Sequence[bytes]]] = []
+        outcomes: list[FeedHead | StoreError] = []
+        with transaction(self.connection):
+            tick = self._look() + 1
+            for run in runs:
+                try:
+                    outcomes.append(self._place(run, feeds, rows))
+                except StoreError as error:
+                    outcomes.append(error)
+            if not rows:
+                return outcomes
+            self._insert(rows)
+            changed = {name: feed for name, feed in feeds.items() if feed.is_changed}
+            self.connection.executemany(
+                "UPDATE feeds SET base = ?, first = ?, head = ?, changed = ? WHERE number = ?",
+                [(feed.base, feed.first, feed.head, tick, feed.number) for feed in changed.values()],
+            )
+            self.connection.execute("UPDATE store SET tick = ?", (tick,))
+        self._wrote(tick, changed)
+        return outcomes
+
+    def _place(self, run: Run, feeds: dict[FeedId, _Feed], rows: list[tuple[int, Sequence[bytes]]]) -> FeedHead:
+        """Find the rows for what of ``run`` is new; the head of the feed after it."""
+        feed = feeds.get(run.feed)
+        if feed is None:
+            feed = feeds[run.feed] = self._load(run.feed)
+        skip = already_stored(run, FeedHead(run.feed, feed.first, feed.head))
+        if skip < len(run.payloads):
+            if feed.head == 0:
+                feed.number = feed.number or self._new_number(run.feed)
+                feed.base, feed.first = run.first - 1, run.first
+            if run.last - feed.base > MAX_MESSAGES:
+                raise StoreError(f"feed {run.feed}: this store takes {MAX_MESSAGES} messages of a feed; not stored")
+            start = (feed.number << NUMBER_SHIFT) + run.first + skip - feed.base
+            rows.append((start, run.payloads[skip:]))
+            feed.head, feed.is_changed = run.last, True
+        return FeedHead(run.feed, feed.first, feed.head)
+
+    def _load(self, feed: FeedId) -> _Feed:
+        try:
+            row = self.connection.execute(
+                "SELECT number, base, first, head FROM feeds WHERE feed = ?", (feed,)
+            ).fetchone()
+        except UnicodeEncodeError:
+            raise StoreError(f"feed {feed!r}: not a text that UTF-8 can encode; not stored") from None
+        return _Feed() if row is None else _Feed(*row)
+
+    def _new_number(self, feed: FeedId) -> int:
+        number: int = self.connection.execute("SELECT coalesce(max(number), 0) + 1 FROM feeds").fetchone()[0]
+        if number > MAX_FEEDS:
+            raise StoreError(f"feed {feed}: this store takes {MAX_FEEDS} feeds; not stored")
+        self.connection.execute("INSERT INTO feeds VALUES (?, ?, 0, 1, 0, 0)", (number, feed))
+        return number
+
+    def _insert(self, rows: list[tuple[int, Sequence[bytes]]]) -> None:
+        rows.sort(key=itemgetter(0))
+        payloads = list(chain.from_iterable(run for _, run in rows))
+        values: list[Any] = [None] * (2 * len(payloads))
+        values[0::2] = chain.from_iterable(range(start, start + len(run)) for start, run in rows)
+        values[1::2] = payloads
+        done = 0
+        for count in _ROWS_AT_ONCE:
+            while len(payloads) - done >= count:
+                self.connection.execute(_INSERT[count], values[2 * done : 2 * (done + count)])
+                done += count
+
+    def update(self, change: Change, keep_peers: int) -> None:
+        """See :meth:`Store.update`."""
+        follows = bool(change.follow or change.unfollow)
+        blocks = bool(change.block or change.unblock)
+        with transaction(self.connection):
+            tick = self._look() + 1
+            self._follow(change)
+            self._block(change)
+            for feed in change.forget:
+                self._forget(feed, tick)
+            for key, rows in change.remember.items():
+                self._remember(key, rows)
+            self._drop_peers(keep_peers)
+            if follows or blocks or change.forget:
+                self.connection.execute(
+                    "UPDATE store SET tick = ?1, follows = iif(?2, ?1, follows), blocks = iif(?3, ?1, blocks)",
+                    (tick, follows, blocks),
+                )
+            else:
+                tick -= 1  # nothing that concerns other processes
+        self._wrote(tick, change.forget)
+
+    def _follow(self, change: Change) -> None:
+        self.connection.executemany("INSERT OR REPLACE INTO follows VALUES (?, ?)", list(change.follow.items()))
+        self.connection.executemany("DELETE FROM follows WHERE feed = ?", [(feed,) for feed in change.unfollow])
+
+    def _block(self, change: Change) -> None:
+        self.connection.executemany("INSERT OR IGNORE INTO blocks VALUES (?, ?)", [_block_row(b) for b in change.block])
+        self.connection.executemany(
+            "DELETE FROM blocks WHERE target = ? AND origin = ?", [_block_row(entry) for entry in change.unblock]
+        )
+
+    def _forget(self, name: FeedId, tick: int) -> None:
+        feed = self._load(name)
+        if feed.head:
+            start = feed.number << NUMBER_SHIFT
+            self.connection.execute("DELETE FROM messages WHERE id BETWEEN ? AND ?", (start, start + MAX_MESSAGES))
+            self.connection.execute(
+                "UPDATE feeds SET base = 0, first = 1, head = 0, changed = ? WHERE number = ?", (tick, feed.number)
+            )
+
+    def _remember(self, key: PeerKey, rows: Sequence[Remembered]) -> None:
+        seen: int = self.connection.execute("SELECT coalesce(max(seen), 0) + 1 FROM peers").fetchone()[0]
+        number: int = self.connection.execute(
+            "INSERT INTO peers (peer, store, authenticated, seen) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (peer, store, authenticated) DO UPDATE SET seen = excluded.seen RETURNING number",
+            (*key, seen),
+        ).fetchone()[0]
+        latest = {row.feed: row for row in rows}
+        self.connection.executemany(
+            "DELETE FROM clocks WHERE peer = ? AND feed = ?", [(number, feed) for feed in latest]
+        )
+        self.connection.executemany(
+            "INSERT INTO clocks VALUES (?, ?, ?, ?)",
+            [(number, *row) for row in latest.values() if row.told is not None or row.heard is not None],
+        )
+
+    def _drop_peers(self, keep: int) -> None:
+        rows = self.connection.execute(
+            "SELECT number FROM peers ORDER BY seen DESC LIMIT -1 OFFSET ?", (max(keep, 0),)
+        ).fetchall()
+        self.connection.executemany("DELETE FROM clocks WHERE peer = ?", rows)
+        self.connection.executemany("DELETE FROM peers WHERE number = ?", rows)
+
+    def take_changes(self) -> Changes | None:
+        """What others have changed since the last call; None: nothing. Cheap when it is nothing."""
+        tick: int = self.connection.execute("SELECT tick FROM store").fetchone()[0]
+        if tick != self._seen:
+            with transaction(self.connection, "BEGIN"):
+                self._look()
+        if not (self._foreign_heads or self._foreign_follows or self._foreign_blocks):
+            return None
+        heads = list(islice(self._foreign_heads.values(), _CHANGES_AT_ONCE))
+        changes = Changes(heads, self._foreign_follows, self._foreign_blocks)
+        for head in heads:
+            del self._foreign_heads[head.feed]
+        self._foreign_follows = self._foreign_blocks = False
+        return changes
+
+    def _look(self) -> int:
+        """Inside a transaction, note what others have changed; returns the tick so far."""
+        tick: int
+        tick, follows, blocks = self.connection.execute("SELECT tick, follows, blocks FROM store").fetchone()
+        if tick != self._seen:
+            rows = self.connection.execute("SELECT feed, first, head FROM feeds WHERE changed > ?", (self._seen,))
+            self._foreign_heads.update((feed, FeedHead(feed, first, head)) for feed, first, head in rows)
+            self._foreign_follows |= follows > self._seen
+            self._foreign_blocks |= blocks > self._seen
+            self._seen = tick
+        return tick
+
+    def _wrote(self, tick: int, feeds: Mapping[FeedId, object] | Sequence[FeedId]) -> None:
+        """After a commit: the caller knows these heads better than what was noted of others."""
+        self._seen = tick
+        for feed in feeds:
+            self._foreign_heads.pop(feed, None)
+
+
+def _block_row(entry: BlockEntry) -> tuple[str, str]:
+    return entry.target, entry.origin or ""

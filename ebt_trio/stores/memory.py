@@ -1,0 +1,182 @@
+"""A store in this process's memory: for tests, demonstrations, and peers that need not remember."""
+
+from __future__ import annotations
+
+import secrets
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Generic, TypeVar
+
+import trio
+
+from ..abc import BlockEntry, Change, Changes, Store
+from ..core.types import FeedHead, FeedId, PeerKey, Range, Remembered, Run
+from ..errors import LocalProtocolError, StoreError
+from .runs import already_stored
+
+__all__ = ["MemoryStore"]
+
+T = TypeVar("T")
+
+
+class _ByFeed(Generic[T]):
+    """Something per feed, with pages in the order of the feeds; sorted again only after feeds have come or gone."""
+
+    __slots__ = ("_order", "_values")
+
+    def __init__(self) -> None:
+        self._values: dict[FeedId, T] = {}
+        self._order: list[FeedId] | None = []
+
+    def get(self, feed: FeedId) -> T | None:
+        return self._values.get(feed)
+
+    def put(self, feed: FeedId, value: T) -> None:
+        if feed not in self._values:
+            self._order = None
+        self._values[feed] = value
+
+    def drop(self, feed: FeedId) -> None:
+        if feed in self._values:
+            del self._values[feed]
+            self._order = None
+
+    def page(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, T]]:
+        if self._order is None:
+            self._order = sorted(self._values)
+        start = 0 if after is None else bisect_right(self._order, after)
+        return [(feed, self._values[feed]) for feed in self._order[start : start + max(limit, 0)]]
+
+
+@dataclass(slots=True)
+class _Feed:
+    first: int
+    payloads: list[bytes] = field(default_factory=list[bytes])
+
+
+class MemoryStore(Store):
+    """Lives as long as the object: closed and opened again, it holds what it held. Nothing survives the process.
+
+    No other process can change it, so :meth:`wait_changes` waits for ever. A call that is cancelled has done nothing.
+    """
+
+    def __init__(self) -> None:
+        self.id = secrets.token_bytes(16)
+        self._format: str | None = None
+        self._is_open = False
+        self._feeds: _ByFeed[_Feed] = _ByFeed()
+        self._follows: _ByFeed[int | None] = _ByFeed()
+        self._blocks: dict[BlockEntry, None] = {}
+        self._peers: OrderedDict[PeerKey, _ByFeed[Remembered]] = OrderedDict()
+        """least recently seen first"""
+
+    async def open(self, format: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._is_open:
+            raise LocalProtocolError("the memory store is open already")
+        if self._format not in (None, format):
+            raise StoreError(f"the memory store holds feeds of the format {self._format!r}, not {format!r}")
+        self._format = format
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+        await trio.lowlevel.checkpoint()
+
+    async def heads(self, after: FeedId | None, limit: int) -> Sequence[FeedHead]:
+        await self._enter()
+        return [_head(feed, stored) for feed, stored in self._feeds.page(after, limit)]
+
+    async def head(self, feed: FeedId) -> FeedHead:
+        await self._enter()
+        return _head(feed, self._feeds.get(feed))
+
+    async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
+        await self._enter()
+        return [self._append(run) for run in runs]
+
+    def _append(self, run: Run) -> FeedHead | StoreError:
+        stored = self._feeds.get(run.feed)
+        try:
+            skip = already_stored(run, _head(run.feed, stored))
+        except StoreError as error:
+            return error
+        if skip < len(run.payloads):
+            if stored is None:
+                stored = _Feed(run.first)
+                self._feeds.put(run.feed, stored)
+            stored.payloads.extend(islice(run.payloads, skip, None))
+        return _head(run.feed, stored)
+
+    async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
+        await self._enter()
+        results: list[list[bytes]] = [[] for _ in ranges]
+        gathered, something = 0, False
+        for (feed, first, limit), found in zip(ranges, results, strict=True):
+            stored = self._feeds.get(feed)
+            if stored is None or first < stored.first:
+                continue
+            start = first - stored.first
+            for index in range(start, min(start + limit, len(stored.payloads))):
+                payload = stored.payloads[index]
+                if something and (gathered >= max_bytes or gathered + len(payload) > max_bytes):
+                    return results
+                gathered, something = gathered + len(payload), True
+                found.append(payload)
+        return results
+
+    async def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
+        await self._enter()
+        return self._follows.page(after, limit)
+
+    async def blocks(self) -> Sequence[BlockEntry]:
+        await self._enter()
+        return list(self._blocks)
+
+    async def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
+        await self._enter()
+        rows = self._peers.get(key)
+        return [] if rows is None else [row for _, row in rows.page(after, limit)]
+
+    async def update(self, change: Change, *, keep_peers: int) -> None:
+        await self._enter()
+        for feed, last in change.follow.items():
+            self._follows.put(feed, last)
+        for feed in change.unfollow:
+            self._follows.drop(feed)
+        self._blocks.update(dict.fromkeys(change.block))
+        for entry in change.unblock:
+            self._blocks.pop(entry, None)
+        for feed in change.forget:
+            self._feeds.drop(feed)
+        for key, rows in change.remember.items():
+            self._remember(key, rows)
+        while len(self._peers) > max(keep_peers, 0):
+            self._peers.popitem(last=False)
+
+    def _remember(self, key: PeerKey, rows: Sequence[Remembered]) -> None:
+        remembered = self._peers.setdefault(key, _ByFeed())
+        self._peers.move_to_end(key)
+        for row in rows:
+            if row.told is None and row.heard is None:
+                remembered.drop(row.feed)
+            else:
+                remembered.put(row.feed, row)
+
+    async def wait_changes(self) -> Changes:
+        await self._enter()
+        await trio.sleep_forever()
+
+    async def _enter(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if not self._is_open:
+            raise LocalProtocolError("the memory store is not open")
+
+
+def _head(feed: FeedId, stored: _Feed | None) -> FeedHead:
+    if stored is None:
+        return FeedHead(feed, 1, 0)
+    return FeedHead(feed, stored.first, stored.first + len(stored.payloads) - 1)
