@@ -185,7 +185,7 @@ def run_size(feed: FeedId, count: int, payload_bytes: int) -> int:
 
     The sum over several runs is at least the size of the frame that has them all.
     """
-    return 33 + len(feed.encode()) + 5 * count + payload_bytes
+    return 24 + len(feed.encode()) + 5 * count + payload_bytes
 
 
 def decode(data: bytes, limits: Limits) -> Frame:

@@ -142,6 +142,16 @@ def test_messages_say_what_was_expected_and_what_came(frame: list[Any], message:
     assert str(refused(cbor2.dumps(frame))) == message
 
 
+def test_messages_say_where_a_frame_is_cut_off() -> None:
+    whole = cbor2.dumps([2, ["a", 1, [b"xyz"]]])
+    assert str(refused(whole[:-1])) == "MESSAGES: expected payloads, byte strings, got the end of the frame"
+    assert str(refused(cbor2.dumps([3, 0, "done"])[:-1])) == (
+        "BYE: expected a text, got 4 bytes announced where 3 are left"
+    )
+    assert str(refused(b"\x82\x04\x19\x01")) == "PING: expected a number, got the end of the frame"
+    assert str(refused(whole + b"x")) == "MESSAGES: expected nothing after the frame, got 1 more bytes"
+
+
 # What hostile frames cost. Each is as long as a frame may be, or as full as the limits allow.
 K = MIB - 64
 DRAGON = "🐉".encode() + b"a" * 1_000_000  # one character that makes Python take four bytes for each
@@ -235,18 +245,35 @@ def test_any_sequence_of_payloads_can_be_encoded() -> None:
 @pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 70_000])
 def test_run_size_is_enough_and_not_much_too_much(count: int, size: int) -> None:
     feed = FeedId("ü" * 100)
-    runs = [Run(feed, 2**62 - 1 - count, [bytes(size)] * count), Run(ALICE, 1, [b""])]
-    actual = len(encode(Messages(runs)))
-    bound = run_size(feed, count, count * size) + run_size(ALICE, 1, 0)
-    assert actual <= bound <= actual + 80 + 5 * count
+    long, short = Run(feed, 2**62 - 1 - count, [bytes(size)] * count), Run(ALICE, 1, [b""])
+    one, bound = len(encode(Messages([long]))), run_size(feed, count, count * size)
+    assert one <= bound <= one + 10 + 4 * count
+    assert len(encode(Messages([long, short]))) <= bound + run_size(ALICE, 1, 0)
 
 
 class TestFrameSplitter:
-    def test_frames_are_returned_in_order_and_memory_is_let_go(self) -> None:
+    @pytest.mark.parametrize("length", [0, 1, 23, 24, 255, 256, 65535, 65536])
+    def test_every_form_of_head(self, length: int) -> None:
+        splitter = FrameSplitter()
+        splitter.feed(wrap(bytes(length)))
+        assert splitter.next_frame(length) == bytes(length)
+
+    def test_an_idle_stream_holds_no_memory(self) -> None:
+        splitter = FrameSplitter()
+        stream = wrap(bytes(MIB))
+        tracemalloc.start()
+        try:
+            splitter.feed(stream)
+            assert splitter.next_frame(MIB) == bytes(MIB)
+            assert tracemalloc.get_traced_memory()[0] < 4096
+        finally:
+            tracemalloc.stop()
+
+    def test_frames_are_returned_in_order(self) -> None:
         splitter = FrameSplitter()
         assert splitter.next_frame(MIB) is None
         assert splitter.at_boundary
-        splitter.feed(wrap(b"one") + wrap(bytes(MIB)) + wrap(b"")[:0] + wrap(b"three")[:2])
+        splitter.feed(wrap(b"one") + wrap(bytes(MIB)) + wrap(b"three")[:2])
         assert splitter.next_frame(MIB) == b"one"
         assert not splitter.at_boundary
         assert splitter.next_frame(MIB) == bytes(MIB)
