@@ -145,5 +145,5 @@ class _Adapter(Transport):
     def _error(self, exc: Exception) -> TransportError:
         if isinstance(exc, _CLOSED):
             return TransportError(f"the link to {self.address} is closed on this side")
-        cause = exc.__cause__ or exc
-        return TransportError(f"the link to {self.address} broke: {cause or type(cause).__name__}")
+        cause = exc.__cause__ or exc  # anyio's own errors say nothing
+        return TransportError(f"the link to {self.address} broke: {str(cause) or type(cause).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +27,7 @@ def no_file_left_open() -> Iterator[None]:
     if not FDS.is_dir():
         yield
         return
-    gc.collect()
     before = open_files()
     yield
-    gc.collect()
     after = open_files()
     assert len(after) <= len(before), f"left open: {set(after) - set(before)}"

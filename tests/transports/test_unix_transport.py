@@ -82,9 +82,8 @@ def another_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 async def test_a_socket_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    with another_process(path):
-        with pytest.raises(TransportError, match="in use; stop what listens there"):
-            await unix.listen(path)
+    with another_process(path), pytest.raises(TransportError, match="in use; stop what listens there"):
+        await unix.listen(path)
     assert path.is_socket()
     with pytest.raises(TransportError, match="nobody listens there; start the other side"):
         await unix.connect(path)
