@@ -1,0 +1,58 @@
+"""Everything that must hold before a change is merged; ``nox`` runs tests, types, lint and docs.
+
+Each session is a job of ``.github/workflows/ci.yml`` too. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
+Sessions use the Python that runs nox.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["tests", "types", "lint", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole test suite."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy and pyright, both strict; the public interface has to be typed completely."""
+    session.install("-e", ".[dev]")
+    session.run("mypy", *session.posargs)
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "ebt_trio")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Rules and format."""
+    session.install("ruff")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """What the documents say: their examples run, their links lead somewhere, their names exist."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """How fast it is, here and now: prints figures, judges none."""
+    session.install(".")
+    session.run("python", "benchmarks/throughput.py", *session.posargs)
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """Random networks under random faults on the core, in simulated time."""
+    session.install(".")
+    session.run("python", "-m", "ebt_trio.testing.churn", *(session.posargs or ["--seeds", "1000"]))
