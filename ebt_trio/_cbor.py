@@ -74,8 +74,14 @@ class Reader:
         return self._take(self.head(BYTES, expected), expected)
 
     def text(self, expected: str) -> str:
+        length = self.head(TEXT, expected)
+        start = self.at
+        end = start + length
+        if end > len(self.data):
+            raise self._too_short(length, expected)
+        self.at = end
         try:
-            return self._take(self.head(TEXT, expected), expected).decode()
+            return self.data[start:end].decode()
         except UnicodeDecodeError:
             raise self.malformed(expected, "bytes that are not UTF-8") from None
 
@@ -122,23 +128,25 @@ class Reader:
 
     def _few_byte_strings(self, count: int, expected: str) -> list[bytes]:
         data, at = self.data, self.at
-        size = len(data)
         items: list[bytes] = []
-        for _ in range(count):
-            initial = data[at] if at < size else 0
-            if 0x40 <= initial < 0x58:  # the usual cases here: a call for each would take longer than all the rest
-                start = at + 1
-                at = start + initial - 0x40
-            elif initial == 0x58 and at + 1 < size:
-                start = at + 2
-                at = start + data[at + 1]
-            else:
-                self.at = at
-                items.append(self.byte_string(expected))
-                at = self.at
-                continue
-            items.append(data[start:at])
-        if at > size:
+        try:
+            for _ in range(count):
+                initial = data[at]
+                if initial == 0x58:  # the usual cases here: a call for each would take longer than all the rest
+                    start = at + 2
+                    at = start + data[at + 1]
+                elif 0x40 <= initial < 0x58:
+                    start = at + 1
+                    at = start + initial - 0x40
+                else:
+                    self.at = at
+                    items.append(self.byte_string(expected))
+                    at = self.at
+                    continue
+                items.append(data[start:at])
+        except IndexError:
+            at = len(data) + 1
+        if at > len(data):
             raise self.malformed(expected, self._describe(at))
         self.at = at
         return items
@@ -181,9 +189,12 @@ class Reader:
         start = self.at
         end = start + length
         if end > len(self.data):
-            raise self.malformed(expected, f"{length} bytes announced where {len(self.data) - start} are left")
+            raise self._too_short(length, expected)
         self.at = end
         return self.data[start:end]
+
+    def _too_short(self, length: int, expected: str) -> RemoteProtocolError:
+        return self.malformed(expected, f"{length} bytes announced where {len(self.data) - self.at} are left")
 
     def _describe(self, at: int) -> str:
         if at >= len(self.data):
