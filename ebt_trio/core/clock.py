@@ -50,7 +50,7 @@ class PeerClock:
         if missing > 0:
             self.values.extend(array("q", [NONE]) * missing)
 
-    def set(self, number: int, value: int) -> None:
+    def put(self, number: int, value: int) -> None:
         old = self.values[number]
         if old == value:
             return

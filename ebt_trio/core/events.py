@@ -101,7 +101,7 @@ class AcksReceived:
 
 @dataclass(slots=True)
 class Stored:
-    """The store holds ``feed`` up to ``head`` by another way than :class:`Appended`: our own append, or another process.
+    """The store holds ``feed`` up to ``head``, and not by an Append: our own append, or another process.
 
     It enters the scheduler as a delivery by a session called ``store``: ownership stays where it is.
     """

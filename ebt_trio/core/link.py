@@ -92,7 +92,6 @@ class Link:
         "open",
         "open_since",
         "owed",
-        "payloads_told",
         "peer",
         "pending",
         "pruned",
@@ -175,7 +174,7 @@ class Link:
         self.last_payload = float("-inf")
         self.suspect = False
 
-        self.open: set[int] = set(range(0))
+        self.open: set[int] = set()
         """Shared feeds on which the two sides differ, or have not both spoken."""
         self.open_since = float("-inf")
         self.synced = False
@@ -194,6 +193,10 @@ class Link:
         self.memory = self.memory.copy(names)
         self.told = self.memory.told.values
         self.heard = self.memory.heard.values
+
+    def authors(self, feed: Feed) -> bool:
+        """Is it this peer's own feed? The only place where a feed's id and a peer's are compared."""
+        return str(feed.id) == str(self.peer)
 
     def shares(self, feed: Feed) -> bool:
         """Both sides replicate the feed, as far as is known."""
@@ -255,7 +258,7 @@ class Link:
     def forget(self, number: int) -> None:
         """Drop all that was to be said or sent of a feed."""
         for things in (self.pending, self.held, self.owed, self.retries, self.ready_acks, self.ready, self.starts):
-            things.pop(number, None)  # type: ignore[attr-defined]
+            things.pop(number, None)
         self.flags[number] &= ~WANTS
         self.cursor[number] = NONE
 

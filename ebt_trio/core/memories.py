@@ -1,4 +1,4 @@
-"""What is remembered of all peers, for request skipping: which memories are in this process, and what is to be saved."""
+"""What is remembered of all peers, for request skipping: what of it is in this process, what is to be saved."""
 
 from __future__ import annotations
 

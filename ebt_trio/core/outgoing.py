@@ -47,16 +47,16 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
         said.append(number)
         if say is Say.DECLINE:
             notes[feed.id] = DECLINED
-            link.memory.told.set(number, DECLINED)
+            link.memory.told.put(number, DECLINED)
             if link.heard[number] != DECLINED:
-                link.memory.heard.set(number, NONE)
+                link.memory.heard.put(number, NONE)
             continue
         sequence = feed.durable
         if say is Say.EAGER and not sequence:
             sequence = feed.floor
         notes[feed.id] = sequence << 1 | (say is Say.LAZY)
         if link.heard[number] != DECLINED:  # who declined does not remember it
-            link.memory.told.set(number, sequence)
+            link.memory.told.put(number, sequence)
         link.held.pop(number, None)
     for number in said:
         del link.pending[number]
@@ -75,7 +75,7 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> dict
         feed = feeds[number]
         if link.shares(feed) and 0 <= link.told[number] != feed.durable:
             acks[feed.id] = feed.durable
-            link.memory.told.set(number, feed.durable)
+            link.memory.told.put(number, feed.durable)
         elif link.shares(feed) and link.told[number] == NONE:
             link.pending.setdefault(number, Say.LAZY)
     link.statistics.acks_sent += len(acks)
@@ -120,7 +120,7 @@ def commit(link: Link, feed: Feed, first: int, count: int) -> bool:
     last = first + count - 1
     link.cursor[number] = last
     if last > link.told[number] != DECLINED:
-        link.memory.told.set(number, last)
+        link.memory.told.put(number, last)
     link.statistics.messages_sent += count
     link.ready.pop(number, None)
     if last < feed.durable:

@@ -33,6 +33,8 @@ from .actions import What
 from .config import Config
 from .feed import Class, Feed, Verdict
 from .link import EAGER, Fault, Link, Say
+from .patience import Patience
+from .waiting import Waiting
 
 LOAD_CAP: Final = 256
 """One feed counts at most this many messages towards a session's load."""
@@ -40,11 +42,7 @@ PENALTY: Final = 30.0
 PENALTY_MAX: Final = 600.0
 STRIKES_MAX: Final = 5
 """Stall deadlines double with each strike, up to 2^5."""
-GRAFT_DELAY_MAX: Final = 1.0
-GRAFT_DELAY_DECAY: Final = 0.995
 WRONG_GRAFT_WITHIN: Final = 2.0
-STALL_SCALE_MAX: Final = 16.0
-STALL_SCALE_HALF_LIFE: Final = 60.0
 RIVAL_LEAD: Final = 0.03
 RIVAL_APART: Final = 0.1
 RIVAL_WINS: Final = 3
@@ -54,20 +52,15 @@ Reporter = Callable[[What, Link, Feed, str], None]
 
 
 class Ownership:
-    """Decides for all feeds of one peer. Knows sessions only as links; says nothing itself, but leaves it to be said."""
+    """Decides for all feeds of one peer. Says nothing itself, but leaves it to be said at links."""
 
     def __init__(self, config: Config, rng: Random, report: Reporter) -> None:
         self.links: list[Link] = []
         """Usable sessions."""
-        self._config = config
         self._rng = rng
         self._report = report
-        self.graft_delay = config.graft_delay
-        self._stall_scale = 1.0
-        self._stall_scaled_at = 0.0
-        self._queued: dict[Link, None] = {}
-        """Sessions at which feeds wait for room."""
-        self._feeds_waiting: dict[int, Feed] = {}
+        self.patience = Patience(config)
+        self._waiting = Waiting()
         self.touched: dict[Feed, None] = {}
         """Feeds whose deadline may have changed, for whoever keeps the timers."""
 
@@ -106,7 +99,7 @@ class Ownership:
                 self._move_or_wait(feed, others, now)
             else:
                 self._enter(feed, Class.UNCLAIMED, now)
-                feed.deadline = max(feed.mark_time, feed.entered) + self.graft_delay
+                feed.deadline = max(feed.mark_time, feed.entered) + self.patience.graft_delay
                 self._account(feed, now)
         else:
             self._enter(feed, Class.PENALTY, now)
@@ -119,11 +112,8 @@ class Ownership:
         self._enter(feed, Class.CLAIMED, now)
         fault = owner.faults.get(feed.number)
         strikes = fault.strikes if fault else 0
-        if strikes and others:
-            patience = self.graft_delay
-        else:
-            patience = self.stall_timeout(now) * 2 ** min(strikes, STRIKES_MAX)
-        feed.deadline = feed.since + patience
+        patience = self.patience.stall_timeout(now) * 2 ** min(strikes, STRIKES_MAX)
+        feed.deadline = feed.since + (self.patience.graft_delay if strikes and others else patience)
         self._account(feed, now)
 
     def _settle(self, feed: Feed) -> None:
@@ -185,10 +175,7 @@ class Ownership:
         self._enter(feed, Class.WAIT, now)
         feed.deadline = None
         self._account(feed, now)
-        for link in candidates:
-            link.waiting[feed.number] = None
-            self._queued[link] = None
-        self._feeds_waiting[feed.number] = feed
+        self._waiting.add(feed, candidates)
 
     def _graft(self, feed: Feed, link: Link, now: float) -> None:
         """Make ``link`` the owner: lazy to the old one and eager to it, together."""
@@ -237,27 +224,8 @@ class Ownership:
             self.evaluate(feed, now)
 
     def drain(self, now: float) -> None:
-        """Let feeds that wait go on where there is room now.
-
-        Room comes from deliveries, declines, unfollows, blocks, ends of sessions, penalties, wider windows: rather
-        than to wake at each of them, look after every event.
-        """
-        again = bool(self._queued)
-        while again:
-            again = False
-            for link in list(self._queued):
-                if not link.waiting or not link.up:
-                    link.waiting.clear()
-                    del self._queued[link]
-                    continue
-                for number in list(link.waiting):
-                    if not link.has_room:
-                        break
-                    del link.waiting[number]
-                    again = True
-                    feed = self._feeds_waiting.pop(number, None)
-                    if feed is not None and feed.class_ is Class.WAIT:
-                        self.evaluate(feed, now)
+        """Let feeds that wait go on where there is room by now; to be called after every event."""
+        self._waiting.drain(lambda feed: self.evaluate(feed, now))
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -279,11 +247,10 @@ class Ownership:
         if feed.verdict_link is not link:
             return
         if feed.verdict is Verdict.STALL:
-            self._stall_scale = min(self._scale(now) * 2, STALL_SCALE_MAX)
-            self._stall_scaled_at = now
+            self.patience.stalled_too_early(now)
             link.faults.pop(feed.number, None)
         elif now - feed.verdict_time <= WRONG_GRAFT_WITHIN:
-            self.graft_delay = min(self.graft_delay * 2, GRAFT_DELAY_MAX)
+            self.patience.grafted_too_early()
         feed.verdict = feed.verdict_link = None
 
     def delivered(self, feed: Feed, link: Link | None, now: float) -> None:
@@ -292,12 +259,13 @@ class Ownership:
         The owner stays, whoever delivered.
         """
         feed.since = now
-        feed.asked_again = False
+        if not feed.failing:
+            feed.asked_again = False
         if link is not None:
             link.faults.pop(feed.number, None)
             link.suspect = False
             if link is feed.owner:
-                self.graft_delay = max(self.graft_delay * GRAFT_DELAY_DECAY, self._config.graft_delay)
+                self.patience.owner_delivered()
                 self._improve(feed, link, now)
         if feed.mark_link is not None and feed.accepted >= feed.mark_sequence:
             feed.mark_link = None
@@ -333,7 +301,7 @@ class Ownership:
         """A message we had came from a session that does not own the feed: tell it lazy, unless that is on its way."""
         number = feed.number
         told = link.pruned.get(number)
-        if link is feed.owner or (told is not None and now - told < self.stall_timeout(now)):
+        if link is feed.owner or (told is not None and now - told < self.patience.stall_timeout(now)):
             return
         link.pruned[number] = now
         link.pending[number] = Say.LAZY
@@ -352,7 +320,7 @@ class Ownership:
     def left(self, link: Link, feeds: list[Feed], now: float) -> None:
         """A session has ended; ``feeds``: those that it owned or on which it differed from us."""
         self.links.remove(link)
-        self._queued.pop(link, None)
+        self._waiting.remove(link)
         for feed in feeds:
             self.leave(feed, link, now)
 
@@ -369,16 +337,6 @@ class Ownership:
         self.evaluate(feed, now)
 
     # -- time -------------------------------------------------------------------------------------------------------
-
-    def stall_timeout(self, now: float) -> float:
-        """The configured one, longer for a while after verdicts that proved wrong."""
-        return self._config.stall_timeout * self._scale(now)
-
-    def _scale(self, now: float) -> float:
-        if self._stall_scale <= 1.0:
-            return 1.0
-        halvings = int((now - self._stall_scaled_at) / STALL_SCALE_HALF_LIFE)
-        return max(1.0, self._stall_scale / 2**halvings)
 
     def fire(self, feed: Feed, now: float) -> None:
         """The feed's deadline has come."""
@@ -397,7 +355,7 @@ class Ownership:
             # Our own store does not take what the owner sends: nobody's fault but ours.
             feed.since = now
             self.ask(feed, owner)
-        elif now - owner.last_payload < self.stall_timeout(now) and owner.delivered < feed.allowance:
+        elif now - owner.last_payload < self.patience.stall_timeout(now) and owner.delivered < feed.allowance:
             feed.since = now  # it is busy with what was asked of it before
         else:
             fault = owner.faults.get(feed.number)
@@ -421,7 +379,7 @@ class Ownership:
         number = feed.number
         others = [link for link in self.links if link.claims(feed) and not link.penalised(number, now)]
         first = feed.mark_link
-        if first in others and first is not None and first.has_room:
+        if first is not None and first in others and first.has_room:
             others = [first]
         if others:
             feed.verdict, feed.verdict_link, feed.verdict_time = Verdict.GRAFT, owner, now

@@ -84,7 +84,9 @@ class _Missing:
     unknown: bool = False
 
 
-def measure(links: Sequence[Link], feeds: Sequence[Feed], followed: Iterable[Feed], meter: Meter, now: float) -> Progress:
+def measure(
+    links: Sequence[Link], feeds: Sequence[Feed], followed: Iterable[Feed], meter: Meter, now: float
+) -> Progress:
     """Progress over ``links``; costs as much as there are differences, not as there are feeds."""
     if not links:
         return Progress(0, 0, 0, 0, meter.total, 0, 1.0)
@@ -156,9 +158,7 @@ class SyncWait:
         return wait
 
     def _snapshot(self, link: Link) -> None:
-        self._targets[link] = {
-            number: max(link.heard[number], self._feeds[number].durable, 0) for number in link.open
-        }
+        self._targets[link] = {number: max(link.heard[number], self._feeds[number].durable, 0) for number in link.open}
 
     def done(self, now: float) -> bool:
         """Cheap: looks only at what was still missing the last time."""

@@ -10,7 +10,7 @@ PeerId = NewType("PeerId", str)
 """Who is at the other end of a session."""
 
 FeedId = NewType("FeedId", str)
-"""Whose log it is. Distinct from :data:`PeerId` even where the text is the same: mixing the two stalled the reference."""
+"""Whose log it is. Not a :data:`PeerId`, even where the text is the same: the reference mixes them, and stalls."""
 
 SessionId = NewType("SessionId", int)
 """Numbers a session within one process; never used twice."""

@@ -10,9 +10,10 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
-from ebt_trio.core.types import FeedId
+from ebt_trio.core.types import FeedId, PeerId
 
 from .invariants import InvariantBroken
 from .simulation import SimLink, SimPeer, SimStore, Simulation
@@ -89,13 +90,13 @@ class Churn:
         fault()
 
     def _peer(self) -> SimPeer:
-        return self.sim.peers[self.rng.choice(list(self.sim.peers))]
+        return self.rng.choice(list(self.sim.peers.values()))
 
     def _live(self) -> list[SimLink]:
         return [link for link in self.sim.links if link.open]
 
     def _append(self) -> None:
-        peer = self.sim.peers[FeedId(self.rng.choice(self.feeds))]  # type: ignore[index]
+        peer = self.sim.peers[PeerId(self.rng.choice(self.feeds))]
         behind = peer.core.claimed(FeedId(peer.id)) > peer.store.head(FeedId(peer.id)).head if peer.up else True
         if peer.up and not behind and not self._newer_exists(peer):
             peer.append(self.rng.choice([1, 1, 1, 2, 5, 100]))
@@ -120,11 +121,11 @@ class Churn:
         return any({link.a.peer.id, link.b.peer.id} == {a, b} for link in self._live())
 
     def _up(self, name: str) -> bool:
-        return self.sim.peers[name].up  # type: ignore[index]
+        return self.sim.peers[PeerId(name)].up
 
     def _cut(self) -> None:
         if live := self._live():
-            self.rng.choice(live).cut(notice=self.rng.choice([0.0, (0.0, 0.5), (3.0, 0.1), 8.0]))
+            self.rng.choice(live).cut(notice=self.rng.choice([(0.0, 0.0), (0.0, 0.5), (3.0, 0.1), (8.0, 8.0)]))
 
     def _close(self) -> None:
         if live := self._live():
@@ -195,7 +196,7 @@ class Churn:
         """A consistent rollback: log and clocks as they were, the same store id."""
         if self.backups:
             name = self.rng.choice(list(self.backups))
-            peer = self.sim.peers[name]  # type: ignore[index]
+            peer = self.sim.peers[PeerId(name)]
             if peer.up:
                 peer.crash()
                 peer.store = self.backups[name].copy()
@@ -224,7 +225,7 @@ class Churn:
             for target, origin in list(peer.core.blocks):
                 peer.unblock(target, origin)
         names = self.names
-        for a, b in zip(names, names[1:], strict=False):
+        for a, b in pairwise(names):
             if not self._connected(a, b):
                 self.sim.connect(a, b)
         if self.rng.random() < 0.5:

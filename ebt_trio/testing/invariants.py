@@ -47,7 +47,9 @@ def _check_heads(feed: Feed) -> None:
     _require(feed.inflight >= 0, "in order", feed, f"{feed.inflight} appends in flight")
     _require(feed.accepted >= feed.durable, "in order", feed, "durable beyond accepted")
     if feed.inflight == 0:
-        _require(feed.accepted == max(feed.durable, feed.floor), "in order", feed, "accepted what is on no way to the store")
+        _require(
+            feed.accepted == max(feed.durable, feed.floor), "in order", feed, "accepted and on no way to the store"
+        )
 
 
 def _check_one_owner(feed: Feed, core: Replicator) -> None:
@@ -71,7 +73,7 @@ def _check_never_stuck(core: Replicator, feed: Feed, links: list[Link], now: flo
         return
     _require(feed.deadline is not None, "never stuck", feed, f"{feed.class_} without a deadline, {ahead} ahead")
     deadline = core.next_deadline()
-    _require(deadline is not None and deadline <= (feed.deadline or 0), "never stuck", feed, "its deadline is not armed")
+    _require(deadline is not None and deadline <= (feed.deadline or 0), "never stuck", feed, "its deadline is no timer")
 
 
 def _check_ready(core: Replicator, link: Link) -> None:

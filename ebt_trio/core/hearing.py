@@ -1,0 +1,180 @@
+"""What peers say: notes, ACKs, STARTs and messages."""
+
+from __future__ import annotations
+
+from . import events as ev
+from .actions import Append, Followed, What
+from .clock import NONE
+from .feed import Feed
+from .link import WANTS, Link, Say
+from .note import DECLINED
+from .room import Room
+from .types import Run
+
+
+class Hearing:
+    """Handles NotesReceived, AcksReceived, StartReceived and MessagesReceived."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    # -- notes
+
+    def notes(self, event: ev.NotesReceived) -> None:
+        room = self._room
+        link = room.link(event.session)
+        if link is None:
+            return
+        if not event.notes:
+            link.in_initial = False
+            room.check_synced(link)
+            return
+        link.statistics.notes_received += len(event.notes)
+        for id, note in event.notes.items():
+            feed = room.intern(id)
+            if note == DECLINED:
+                self._declined(link, feed)
+            elif self._replicates(link, feed):
+                self._note(link, feed, note >> 1, bool(note & 1))
+            else:
+                self._unwanted(link, feed, note)
+            room.track(link, feed)
+
+    def _replicates(self, link: Link, feed: Feed) -> bool:
+        """Do we replicate the feed with this peer? The user's hook may want to from now on."""
+        room = self._room
+        if feed.number in link.refused:
+            return False
+        if not feed.followed and room.should_replicate is not None and room.should_replicate(feed.id, link.peer):
+            feed.followed = True
+            room.followed[feed.id] = feed
+            room.actions.append(Followed(feed.id))
+            for other in list(room.links):
+                room.welcome(other, feed)
+        return feed.followed
+
+    def _declined(self, link: Link, feed: Feed) -> None:
+        """Never answered; what was told is told no more, on both sides."""
+        number = feed.number
+        link.forget(number)
+        link.memory.heard.put(number, DECLINED)
+        if link.told[number] != DECLINED:
+            link.memory.told.put(number, NONE)
+        self._room.ownership.leave(feed, link, self._room.now)
+
+    def _unwanted(self, link: Link, feed: Feed, note: int) -> None:
+        """A note for a feed that we don't replicate with this peer: -1, once."""
+        number = feed.number
+        if link.told[number] != DECLINED or number in link.pending:
+            # Heard until the -1 is on its way: when it comes, they forget what they told.
+            link.memory.heard.put(number, note >> 1)
+            self._room.say(link, feed, Say.DECLINE)
+
+    def _note(self, link: Link, feed: Feed, sequence: int, lazy: bool) -> None:
+        room, number = self._room, feed.number
+        if link.heard[number] == DECLINED:
+            link.memory.told.put(number, NONE)
+        link.memory.heard.put(number, sequence)
+        told = link.told[number]
+        behind = False
+        if lazy:
+            link.flags[number] &= ~WANTS
+            link.ready.pop(number, None)
+            behind = feed.durable > max(sequence, told, link.cursor[number])
+        else:
+            link.flags[number] |= WANTS
+            link.cursor[number] = sequence
+            link.retries.pop(number, None)
+            if sequence < feed.durable:
+                link.ready[number] = None
+                room.wake(link)
+        if told < 0 or behind:
+            room.tell(link, feed)
+        room.owe(link, feed)
+        room.ownership.announced(feed, link, room.now)
+
+    # -- ACK and START
+
+    def acks(self, event: ev.AcksReceived) -> None:
+        room = self._room
+        link = room.link(event.session)
+        if link is None:
+            return
+        link.statistics.acks_received += len(event.acks)
+        for id, sequence in event.acks.items():
+            feed = room.known(id)
+            if feed is None or not link.shares(feed):
+                continue
+            link.memory.heard.put(feed.number, sequence)
+            room.owe(link, feed)
+            room.ownership.announced(feed, link, room.now)
+            room.track(link, feed)
+
+    def start(self, event: ev.StartReceived) -> None:
+        """The peer has these feeds only from some sequence on."""
+        room = self._room
+        link = room.link(event.session)
+        if link is None:
+            return
+        for id, first in event.firsts.items():
+            feed = room.known(id)
+            if feed is not None and feed.followed:
+                self._start(link, feed, first)
+
+    def _start(self, link: Link, feed: Feed, first: int) -> None:
+        room = self._room
+        if feed.owner is link and feed.last and feed.empty and first > 1:
+            feed.floor = feed.accepted = first - 1
+            room.ownership.ask(feed, link)
+            room.ownership.evaluate(feed, room.now)
+        elif feed.accepted + 1 < first:
+            link.firsts[feed.number] = first
+            detail = f"the peer serves from {first} on, we hold {feed.durable}"
+            room.report(What.LATE, link.peer, feed.id, detail)
+            room.ownership.leave(feed, link, room.now)
+
+    # -- messages
+
+    def messages(self, event: ev.MessagesReceived) -> None:
+        room = self._room
+        link = room.link(event.session)
+        if link is None:
+            return
+        for run in event.runs:
+            count = len(run.payloads)
+            link.statistics.messages_received += count
+            link.count_delivery(count, room.now)
+            feed = room.known(run.feed)
+            if feed is None or not feed.followed or feed.number in link.refused:
+                link.statistics.unwanted += count
+                continue
+            self._run(link, feed, run)
+            room.track(link, feed)
+
+    def _run(self, link: Link, feed: Feed, run: Run) -> None:
+        room, ownership, now = self._room, self._room.ownership, self._room.now
+        heard, last = link.heard[feed.number], run.last
+        if heard != DECLINED and last > heard:
+            link.memory.heard.put(feed.number, last)
+            feed.highest = max(feed.highest, last)
+            room.owe(link, feed)
+        ownership.payload(feed, link, now)
+        expected = feed.accepted + 1
+        if last < expected:
+            link.statistics.duplicates += len(run.payloads)
+            ownership.duplicate(feed, link, now)
+            room.wake(link)
+        elif run.first > expected:
+            link.statistics.gaps += 1
+            ownership.lost(feed, link, now)
+        else:
+            known = expected - run.first
+            link.statistics.duplicates += known
+            self._accept(link, feed, Run(feed.id, expected, run.payloads[known:] if known else run.payloads))
+            ownership.delivered(feed, link, now)
+
+    def _accept(self, link: Link, feed: Feed, run: Run) -> None:
+        run.late = feed.empty and feed.floor > 0
+        feed.accepted = run.last
+        feed.inflight += 1
+        self._room.actions.append(Append(link.session, run))

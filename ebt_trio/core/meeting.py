@@ -1,0 +1,104 @@
+"""Sessions that come up and go down: initial notes, request skipping, two sessions with one peer."""
+
+from __future__ import annotations
+
+from . import events as ev
+from .actions import Close, What
+from .clock import NONE
+from .feed import Feed
+from .following import BYE_BLOCKED
+from .link import EAGER, Link, Say
+from .note import DECLINED
+from .room import Room
+
+BYE_REPLACED = 1
+
+
+class Meeting:
+    """Handles SessionUp and SessionDown."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def up(self, event: ev.SessionUp) -> None:
+        room = self._room
+        if (event.peer, None) in room.blocked:
+            room.actions.append(Close(event.session, BYE_BLOCKED, "blocked"))
+            return
+        smaller = room.me < event.peer
+        for other in list(room.links):
+            if event.instance is not None and (event.peer, event.instance) == (other.peer, other.instance):
+                self._drop(other)
+                if smaller:
+                    room.actions.append(Close(other.session, BYE_REPLACED, "replaced by a newer session"))
+        memory = room.memories.take(event.key)
+        for other in room.links:
+            if other.memory is memory:
+                other.detach(room.names)
+        link = Link(
+            event.session,
+            event.peer,
+            room.names,
+            memory,
+            instance=event.instance,
+            acks=event.acks,
+            hold=room.config.hold(smaller),
+        )
+        room.sessions[event.session] = link
+        room.ownership.joined(link)
+        room.report(What.CONNECTED, link.peer)
+        for target, origin in list(room.blocked):
+            if target == link.peer and origin is not None:
+                link.refused.add(room.intern(origin).number)
+        changed = memory.skippable(event.heard_digest)
+        for feed in room.feeds:
+            self._introduce(link, feed, changed)
+        room.wake(link)
+
+    def _introduce(self, link: Link, feed: Feed, changed: set[int] | None) -> None:
+        """The initial note about a feed, unless the peer knows it: it showed that it remembers all but ``changed``."""
+        room = self._room
+        number = feed.number
+        told, heard = link.told[number], link.heard[number]
+        known = changed is not None and number not in changed
+        if feed.followed and number not in link.refused:
+            if not (known and (told == feed.durable or (told == NONE and heard == DECLINED))):
+                link.pending[number] = Say.LAZY
+                if link.authors(feed) and link.peer != room.me:
+                    room.ownership.adopt(feed, link, room.now)
+            if heard > feed.accepted:
+                room.ownership.announced(feed, link, room.now)
+            room.track(link, feed)
+        elif told >= 0 or (told == DECLINED and not known):
+            link.pending[number] = Say.DECLINE
+
+    def down(self, event: ev.SessionDown) -> None:
+        room = self._room
+        link = room.sessions.get(event.session)
+        if link is None:
+            return
+        if link.up:
+            self._drop(link)
+        del room.sessions[event.session]
+        room.report(What.DISCONNECTED, link.peer)
+        if not any(_same_peer(link, other) for other in room.links):
+            # We, the larger id, have been ignoring older sessions that the other side may never have given up.
+            for other in room.sessions.values():
+                if _same_peer(link, other):
+                    room.actions.append(Close(other.session, BYE_REPLACED, "its replacement has ended"))
+
+    def _drop(self, link: Link) -> None:
+        """The session counts no more: it is down, or a newer one with the same peer has come up."""
+        room = self._room
+        link.up = False
+        concerned = set(link.open)
+        concerned.update(number for number, flags in enumerate(link.flags) if flags & EAGER)
+        room.ownership.left(link, [room.feeds[number] for number in sorted(concerned)], room.now)
+        link.memory.in_use = False
+        link.held.clear()
+        link.owed.clear()
+        link.retries.clear()
+
+
+def _same_peer(link: Link, other: Link) -> bool:
+    return link.instance is not None and (link.peer, link.instance) == (other.peer, other.instance)

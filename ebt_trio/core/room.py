@@ -1,0 +1,214 @@
+"""What one peer knows, and the ways in which its parts leave something to be said.
+
+The handlers (:mod:`.following`, :mod:`.meeting`, :mod:`.hearing`, :mod:`.storing`) share one Room; the
+:class:`~.replicator.Replicator` is its front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from .actions import Action, Report, What
+from .clock import NONE
+from .config import Config
+from .feed import Feed
+from .link import ANNOUNCED, EAGER, WANTS, Link, Say
+from .memories import Memories
+from .ownership import Ownership
+from .timers import Timers
+from .types import FeedId, PeerId, SessionId
+
+SYNCED_AGAIN: Final = 1.0
+"""A session that was out of sync for less than this many seconds is not reported as synced again."""
+
+
+class Room:
+    """State and speech; decides nothing about ownership (that is :class:`~.ownership.Ownership`)."""
+
+    def __init__(
+        self, me: PeerId, config: Config, rng: Random, should_replicate: Callable[[FeedId, PeerId], bool] | None
+    ) -> None:
+        self.me = me
+        self.config = config
+        self.should_replicate = should_replicate
+        self.now = 0.0
+        self.names: list[FeedId] = []
+        self.numbers: dict[FeedId, int] = {}
+        self.feeds: list[Feed] = []
+        self.followed: dict[FeedId, Feed] = {}
+        self.blocked: dict[tuple[PeerId, FeedId | None], None] = {}
+        self.sessions: dict[SessionId, Link] = {}
+        """All that the runtime has, also those that a newer one has replaced (not up)."""
+        self.ownership = Ownership(config, rng, self.report_about)
+        self.memories = Memories(self.names)
+        self.timers: Timers[Feed | Link] = Timers()
+        self.actions: list[Action] = []
+        self.woken: dict[Link, None] = {}
+
+    # -- finding things
+
+    @property
+    def links(self) -> list[Link]:
+        """Usable sessions."""
+        return self.ownership.links
+
+    def link(self, session: SessionId) -> Link | None:
+        """The session, if it still counts."""
+        link = self.sessions.get(session)
+        return link if link is not None and link.up else None
+
+    def known(self, id: FeedId) -> Feed | None:
+        number = self.numbers.get(id)
+        return None if number is None else self.feeds[number]
+
+    def intern(self, id: FeedId) -> Feed:
+        """The feed of that id, numbered now if it is new."""
+        number = self.numbers.get(id)
+        if number is not None:
+            return self.feeds[number]
+        feed = Feed(len(self.feeds), id)
+        self.feeds.append(feed)
+        self.names.append(id)
+        self.numbers[id] = feed.number
+        for link in self.sessions.values():
+            link.grow(len(self.feeds))
+        return feed
+
+    # -- leaving things to be said
+
+    def wake(self, link: Link) -> None:
+        self.woken[link] = None
+
+    def say(self, link: Link, feed: Feed, say: Say) -> None:
+        link.pending[feed.number] = say
+        self.woken[link] = None
+
+    def tell(self, link: Link, feed: Feed) -> None:
+        """Say where we are, without a change of mode: to the owner as an ACK, which rewinds nothing there."""
+        number = feed.number
+        self.woken[link] = None
+        if number in link.pending:
+            return
+        if not link.flags[number] & EAGER:
+            link.pending[number] = Say.LAZY
+        elif link.acks and link.told[number] >= 0:
+            link.ready_acks[number] = None
+        else:
+            link.pending[number] = Say.EAGER
+
+    def hold(self, link: Link, held: dict[int, float], number: int, delay: float) -> None:
+        """Put off until later, if it is not put off already."""
+        if number not in held:
+            held[number] = self.now + delay
+            self.timers.arm(link)
+
+    def announce(self, link: Link, feed: Feed) -> None:
+        """Our durable head has moved: let this peer learn, by message, lazy note or ACK."""
+        if not link.shares(feed):
+            return
+        number, head = feed.number, feed.durable
+        flags = link.flags[number]
+        if flags & WANTS and link.cursor[number] < head:
+            link.ready[number] = None
+            self.woken[link] = None
+        elif not self.believed(link, feed):
+            if flags & ANNOUNCED:
+                self.hold(link, link.held, number, link.hold)
+            else:
+                link.flags[number] |= ANNOUNCED
+                self.tell(link, feed)
+        else:
+            self.owe(link, feed)
+
+    def believed(self, link: Link, feed: Feed) -> bool:
+        """The peer has what we have, or knows that we have it."""
+        number = feed.number
+        return max(link.told[number], link.cursor[number], link.heard[number]) >= feed.durable
+
+    def owe(self, link: Link, feed: Feed) -> None:
+        """Who has what we have, and does not know that we have it, gets an ACK by and by."""
+        number = feed.number
+        if link.acks and link.told[number] < feed.durable <= link.heard[number] and link.shares(feed):
+            self.hold(link, link.owed, number, self.config.ack_delay)
+
+    def welcome(self, link: Link, feed: Feed) -> None:
+        """A fresh note about a feed that is followed, or no longer blocked, from now on."""
+        if feed.number in link.refused:
+            return
+        self.say(link, feed, Say.LAZY)
+        if link.authors(feed) and link.peer != self.me:
+            self.ownership.adopt(feed, link, self.now)
+        self.ownership.announced(feed, link, self.now)
+        self.track(link, feed)
+
+    def decline(self, link: Link, feed: Feed) -> None:
+        """Have nothing to do with the feed on this session any more, and say so if anything else was said."""
+        number = feed.number
+        owes = link.told[number] >= 0 or link.heard[number] >= 0
+        link.forget(number)
+        self.ownership.leave(feed, link, self.now)
+        link.pending.pop(number, None)
+        if owes:
+            self.say(link, feed, Say.DECLINE)
+        self.track(link, feed)
+
+    def due(self, link: Link) -> None:
+        """What was held back on a session is due: said if it is still news there."""
+        for number in _expired(link.held, self.now):
+            feed = self.feeds[number]
+            if link.shares(feed) and not self.believed(link, feed):
+                self.tell(link, feed)
+            self.owe(link, feed)
+        for number in _expired(link.owed, self.now):
+            feed = self.feeds[number]
+            if link.shares(feed) and link.told[number] < feed.durable:
+                link.ready_acks[number] = None
+                self.woken[link] = None
+        for number in _expired(link.retries, self.now):
+            link.ready[number] = None
+            self.woken[link] = None
+
+    # -- watching
+
+    def track(self, link: Link, feed: Feed) -> None:
+        """Keep the set of feeds on which this session is not in sync."""
+        number = feed.number
+        if link.shares(feed):
+            head, told = feed.durable, link.told[number]
+            if link.heard[number] != head or (told != head and (link.acks or told == NONE)):
+                if not link.open:
+                    link.open_since = self.now
+                link.open.add(number)
+                return
+        if number in link.open:
+            link.open.discard(number)
+            self.check_synced(link)
+
+    def check_synced(self, link: Link) -> None:
+        if link.open or link.in_initial or link.final_due or not link.up:
+            return
+        if not link.synced or self.now - link.open_since >= SYNCED_AGAIN:
+            self.report(What.SYNCED, link.peer)
+        link.synced = True
+        link.open_since = self.now
+
+    def report(self, what: What, peer: PeerId, feed: FeedId | None = None, detail: str = "") -> None:
+        self.actions.append(Report(what, peer, feed, detail))
+
+    def report_about(self, what: What, link: Link, feed: Feed, detail: str) -> None:
+        self.woken[link] = None
+        self.report(what, link.peer, feed.id, detail)
+
+
+def _expired(held: dict[int, float], now: float) -> list[int]:
+    """Take what is due by now from a dict in order of time."""
+    expired: list[int] = []
+    for number, due in held.items():
+        if due > now:
+            break
+        expired.append(number)
+    for number in expired:
+        del held[number]
+    return expired

@@ -1,0 +1,206 @@
+"""A simulated link: frames in order each way, with latency, jitter and bandwidth; it can freeze, break and lie."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ebt_trio.core import events as ev
+from ebt_trio.core.note import DECLINED
+from ebt_trio.core.types import FeedId, Run, SessionId
+
+from .invariants import InvariantBroken
+
+if TYPE_CHECKING:
+    from .simpeer import SimPeer
+    from .simulation import Simulation
+
+Frame = tuple[str, Any]
+
+
+class End:
+    """One peer's end of a link."""
+
+    def __init__(self, link: SimLink, peer: SimPeer, session: SessionId) -> None:
+        self.link = link
+        self.peer = peer
+        self.session = session
+        self.up = False
+        self.early: list[Frame] = []
+        self.arrives = 0.0
+        self.busy_until = 0.0
+        self._woken = False
+        self.lied = False
+
+    @property
+    def _alive(self) -> bool:
+        return self.link.open and self.peer.ends.get(self.session) is self
+
+    def wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self.peer.sim.at(max(self.peer.sim.now, self.busy_until), self._pump)
+
+    def _pump(self) -> None:
+        self._woken = False
+        sim, peer = self.peer.sim, self.peer
+        if not (self.up and self._alive):
+            return
+        out = peer.core.next_outgoing(self.session, sim.now)
+        if not out:
+            return
+        if out.starts:
+            self._send("start", dict(out.starts), len(out.starts))
+        if out.notes:
+            self._send("notes", dict(out.notes), len(out.notes))
+        if out.final:
+            self._send("notes", {}, 0)
+        if out.acks:
+            self._send("acks", dict(out.acks), len(out.acks))
+        runs: list[Run] = []
+        for range_ in out.ranges:
+            if peer.reads_broken:
+                peer.handle(ev.ReadFailed(self.session, range_.feed))
+                continue
+            payloads = peer.store.read(range_.feed, range_.first, min(range_.limit, sim.batch))
+            if not payloads:
+                peer.handle(ev.ReadMissing(self.session, range_.feed, peer.store.head(range_.feed).first))
+            elif peer.core.commit_run(self.session, range_.feed, range_.first, len(payloads), sim.now):
+                runs.append(Run(range_.feed, range_.first, payloads))
+                self._check_consent(range_.feed)
+            if sum(len(run.payloads) for run in runs) >= sim.batch:
+                break
+        if runs:
+            self._send("messages", runs, sum(len(run.payloads) for run in runs))
+        sim.check(peer)
+        self.wake()
+
+    def _check_consent(self, feed: FeedId) -> None:
+        status = self.peer.core.status(feed)
+        link = self.peer.core.link(self.session)
+        assert link is not None
+        heard = link.heard[next(state.number for state in self.peer.core.feeds if state.id == feed)]
+        if heard == DECLINED or (link.peer, feed) in self.peer.core.blocks or not status.followed:
+            raise InvariantBroken(f"consent: {self.peer.id} sends {feed} to {link.peer}, which must not get it")
+
+    def send_raw(self, kind: str, content: Any) -> None:
+        """Send what the core would not: a lie."""
+        self.lied = True
+        self._send(kind, content, 0)
+
+    def _send(self, kind: str, content: Any, entries: int) -> None:
+        sim, link = self.peer.sim, self.link
+        sim.count(self, kind, content)
+        if link.rate and kind == "messages":
+            self.busy_until = max(sim.now, self.busy_until) + entries / link.rate
+        sent = max(sim.now, self.busy_until if link.rate else 0.0)
+        self.arrives = max(self.arrives, sent + link.delay(sim.rng))  # in order
+        sim.at(self.arrives, self.link.other(self).receive, (kind, content))
+
+    def receive(self, frame: Frame) -> None:
+        if not self._alive:
+            return
+        if self.link.frozen:
+            self.link.frozen_frames.append((self, frame))
+            return
+        if not self.up:
+            self.early.append(frame)
+            return
+        kind, content = frame
+        event: ev.Event
+        if kind == "notes":
+            event = ev.NotesReceived(self.session, content)
+        elif kind == "messages":
+            event = ev.MessagesReceived(self.session, content)
+        elif kind == "acks":
+            event = ev.AcksReceived(self.session, content)
+        else:
+            event = ev.StartReceived(self.session, content)
+        self.peer.handle(event)
+
+    def come_up(self, digest: bytes) -> None:
+        if not self._alive:
+            return
+        self.up = True
+        other = self.link.other(self).peer
+        peer = self.peer
+        event = ev.SessionUp(self.session, other.id, other.instance, peer.key_of(other), digest)
+        peer.handle(event)
+        early, self.early = self.early, []
+        for frame in early:
+            self.receive(frame)
+
+    def go_down(self) -> None:
+        """This side has noticed that the link is gone."""
+        if self.peer.ends.pop(self.session, None) is not None and self.peer.up:
+            self.peer.handle(ev.SessionDown(self.session))
+            self.peer.save()
+
+    def close(self, text: str) -> None:
+        """BYE: what was sent before arrives, then the other side goes down, too."""
+        if not self.link.open:
+            return
+        self.up = False
+        self.go_down()
+        other = self.link.other(self)
+        self.arrives = max(self.arrives, self.peer.sim.now + self.link.delay(self.peer.sim.rng))
+        self.peer.sim.at(self.arrives, self._said_bye, other)
+
+    def _said_bye(self, other: End) -> None:
+        self.link.open = False
+        other.go_down()
+
+
+class SimLink:
+    """A link between two peers: in order each way; may be slow, frozen, or cut."""
+
+    def __init__(self, sim: Simulation, a: SimPeer, b: SimPeer, latency: float, jitter: float, rate: float) -> None:
+        self.sim = sim
+        self.latency = latency
+        self.jitter = jitter
+        self.rate = rate
+        """messages per second and direction; 0: without limit"""
+        self.open = True
+        self.frozen = False
+        self.frozen_frames: list[tuple[End, Frame]] = []
+        self.a = End(self, a, sim.new_session())
+        self.b = End(self, b, sim.new_session())
+        for end in (self.a, self.b):
+            end.peer.ends[end.session] = end
+
+    def other(self, end: End) -> End:
+        return self.b if end is self.a else self.a
+
+    def delay(self, rng: Random) -> float:
+        return self.latency + (rng.expovariate(1 / self.jitter) if self.jitter else 0.0)
+
+    def shake_hands(self) -> None:
+        """HELLO and RESUME both ways take one round trip."""
+        digests: dict[End, bytes] = {}
+        for end in (self.a, self.b):
+            peer, other = end.peer, self.other(end).peer
+            key = peer.key_of(other)
+            if not peer.core.remembers(key):
+                peer.core.recall(key, list(peer.store.clocks.get(key, {}).values()))
+            digests[end] = peer.core.heard_digest(key)
+        for end in (self.a, self.b):
+            self.sim.after(2 * self.delay(self.sim.rng), end.come_up, digests[self.other(end)])
+
+    def cut(self, *, notice: float | tuple[float, float] = 0.0) -> None:
+        """Everything in flight is lost; the ends notice after ``notice`` seconds (each its own, if two are given)."""
+        if not self.open:
+            return
+        self.open = False
+        delays = notice if isinstance(notice, tuple) else (notice, notice)
+        for end, delay in zip((self.a, self.b), delays, strict=True):
+            self.sim.after(delay, end.go_down)
+
+    def freeze(self) -> None:
+        """Nothing arrives any more, nothing is lost, nobody notices."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        self.frozen = False
+        frames, self.frozen_frames = self.frozen_frames, []
+        for end, frame in frames:
+            end.receive(frame)

@@ -1,0 +1,189 @@
+"""A simulated peer: a core, a store, and the actions of the core carried out in simulated time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from ebt_trio.core import events as ev
+from ebt_trio.core.actions import Action, Append, Close, Followed, Wake, What
+from ebt_trio.core.replicator import Replicator
+from ebt_trio.core.types import FeedId, PeerId, PeerKey, Run, SessionId
+
+from .invariants import InvariantBroken
+from .simstore import SimStore, payload_of
+
+if TYPE_CHECKING:
+    from .simlink import End
+    from .simulation import Simulation
+
+
+class SimPeer:
+    """One peer: a core, a store, and the actions of the core carried out."""
+
+    def __init__(self, sim: Simulation, id: PeerId, store: SimStore) -> None:
+        self.sim = sim
+        self.id = id
+        self.store = store
+        self.instance = b""
+        self.core: Replicator
+        self.up = False
+        self.ends: dict[SessionId, End] = {}
+        self.reports: Counter[What] = Counter()
+        self.store_broken = False
+        self.reads_broken = False
+        self.should_replicate: Callable[[FeedId, PeerId], bool] | None = None
+        self.validate: Callable[[Run, PeerId], bool] = lambda run, peer: True
+        self._tick_at: float | None = None
+        self._life = 0
+        self._dirty = False
+
+    # -- life
+
+    def start(self) -> None:
+        self._life += 1
+        self.up = True
+        self.instance = self.sim.rng.randbytes(8)
+        self._tick_at = None
+        self.core = Replicator(
+            self.id, self.sim.config, Random(self.sim.rng.random()), should_replicate=self.should_replicate
+        )
+        self.handle(ev.Loaded([self.store.head(feed) for feed in self.store.feeds]))
+        for feed, last in self.store.follows.items():
+            self.handle(ev.Follow(feed, last))
+        for target, origin in self.store.blocks:
+            self.handle(ev.Block(target, origin))
+
+    def crash(self) -> None:
+        """Lose everything that is not in the store; links break without a word."""
+        self.up = False
+        self._life += 1
+        for end in list(self.ends.values()):
+            end.link.cut()
+        self.ends.clear()
+
+    def restart(self) -> None:
+        self.start()
+
+    # -- what applications do
+
+    @property
+    def clock(self) -> dict[FeedId, int]:
+        return {feed: self.store.head(feed).head for feed in self.store.feeds if self.store.head(feed).head}
+
+    def append(self, count: int = 1, feed: str | None = None, fork: str = "") -> None:
+        """Append to our own feed (or to ``feed``); durable at once."""
+        id = FeedId(feed or self.id)
+        head = self.store.head(id).head
+        run = Run(id, head + 1, [payload_of(id, head + 1 + i, fork) for i in range(count)])
+        stored = self.store.append(run)
+        assert stored is not None
+        self.sim.sent_at.setdefault((id, stored.head), self.sim.now)
+        self.handle(ev.Stored(id, stored.head, stored.first))
+
+    def follow(self, *feeds: str, last: int | None = None) -> None:
+        for feed in feeds:
+            self.store.follows[FeedId(feed)] = last
+            self.handle(ev.Follow(FeedId(feed), last))
+
+    def unfollow(self, feed: str) -> None:
+        self.store.follows.pop(FeedId(feed), None)
+        self.handle(ev.Unfollow(FeedId(feed)))
+
+    def forget(self, feed: str) -> None:
+        self.unfollow(feed)
+        self.store.feeds.pop(FeedId(feed), None)
+        self.store.firsts.pop(FeedId(feed), None)
+        self.handle(ev.Forgotten(FeedId(feed)))
+
+    def block(self, target: str, origin: str | None = None) -> None:
+        key = (PeerId(target), None if origin is None else FeedId(origin))
+        self.store.blocks[key] = None
+        self.handle(ev.Block(*key))
+
+    def unblock(self, target: str, origin: str | None = None) -> None:
+        key = (PeerId(target), None if origin is None else FeedId(origin))
+        self.store.blocks.pop(key, None)
+        self.handle(ev.Unblock(*key))
+
+    # -- the driver
+
+    def handle(self, event: ev.Event) -> None:
+        if not self.up:
+            return
+        for action in self.core.handle(event, self.sim.now):
+            self._act(action)
+        self._arm()
+        if not self._dirty:
+            self._dirty = True
+            self.sim.after(0.5, self._save, self._life)
+        self.sim.check(self)
+
+    def _save(self, life: int) -> None:
+        self._dirty = False
+        if life == self._life and self.up:
+            self.save()
+
+    def save(self) -> None:
+        """Write remembered clocks to the store, as the runtime does about once a second and at the end of sessions."""
+        for key, rows in self.core.take_unsaved(1_000_000).items():
+            kept = self.store.clocks.setdefault(key, {})
+            for row in rows:
+                kept[row.feed] = row
+
+    def _act(self, action: Action) -> None:
+        if isinstance(action, Append):
+            if action.run.feed not in self.core.follows:
+                raise InvariantBroken(f"consent: {self.id} appends {action.run.feed}, which it does not follow")
+            end = self.ends.get(action.session)
+            peer = end.link.other(end).peer.id if end else PeerId("")
+            self.sim.after(self.sim.store_delay(), self._store, self._life, action, peer)
+        elif isinstance(action, Wake):
+            end = self.ends.get(action.session)
+            if end is not None:
+                end.wake()
+        elif isinstance(action, Close):
+            end = self.ends.get(action.session)
+            if end is not None:
+                self.sim.after(0.0, end.close, action.text)
+        elif isinstance(action, Followed):
+            self.store.follows[action.feed] = None
+        else:
+            self.reports[action.what] += 1
+
+    def _store(self, life: int, action: Append, peer: PeerId) -> None:
+        if life != self._life:
+            return  # crashed before the commit
+        run = action.run
+        head = None
+        error = ev.AppendError.STORE
+        if not self.validate(run, peer):
+            error = ev.AppendError.INVALID
+        elif not self.store_broken:
+            before = self.store.head(run.feed).head
+            head = self.store.append(run)
+            if head is not None:
+                for sequence in range(max(before + 1, run.first), head.head + 1):
+                    self.sim.delivered(self, run.feed, sequence)
+        if head is None:
+            held = self.store.head(run.feed).head
+            self.handle(ev.AppendFailed(action.session, run.feed, held, error, "simulated"))
+        else:
+            self.handle(ev.Appended(action.session, run.feed, head.head))
+
+    def _arm(self) -> None:
+        deadline = self.core.next_deadline()
+        if deadline is not None and (self._tick_at is None or deadline < self._tick_at):
+            self._tick_at = deadline
+            self.sim.at(deadline, self._tick, self._life, deadline)
+
+    def _tick(self, life: int, at: float) -> None:
+        if life != self._life or not self.up or self._tick_at != at:
+            return
+        self._tick_at = None
+        self.handle(ev.Tick())
+
+    def key_of(self, other: SimPeer) -> PeerKey:
+        return PeerKey(other.id, other.store.id, False)
