@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cbor2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebt_trio import _cbor
@@ -30,6 +30,7 @@ from ebt_trio.frames import (
 from ebt_trio.limits import Limits
 
 LIMITS = Limits()
+unhurried = settings(deadline=None)  # a busy machine is no failure
 
 uints = st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))
 sequences = st.one_of(st.integers(1, 300), st.integers(1, MAX_SEQUENCE))
@@ -86,6 +87,7 @@ def frame_or_error(data: bytes) -> Frame | None:
     return None
 
 
+@unhurried
 @given(frames)
 def test_round_trip(frame: Frame) -> None:
     data = encode(frame)
@@ -94,6 +96,7 @@ def test_round_trip(frame: Frame) -> None:
     assert cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=LIMITS.nesting)
 
 
+@unhurried
 @given(st.one_of(st.binary(max_size=100), near_frames))
 def test_any_bytes_are_a_frame_or_a_protocol_error(data: bytes) -> None:
     frame = frame_or_error(data)
@@ -102,6 +105,7 @@ def test_any_bytes_are_a_frame_or_a_protocol_error(data: bytes) -> None:
         assert len(encode(frame)) <= len(data)
 
 
+@unhurried
 @given(frames, st.data())
 def test_a_mutated_frame_is_a_frame_or_a_protocol_error(frame: Frame, data: st.DataObject) -> None:
     good = encode(frame)
@@ -122,6 +126,7 @@ def test_a_mutated_frame_is_a_frame_or_a_protocol_error(frame: Frame, data: st.D
     frame_or_error(bytes(mutated))
 
 
+@unhurried
 @given(frames, st.data())
 def test_a_frame_cut_or_extended_is_refused(frame: Frame, data: st.DataObject) -> None:
     good = encode(frame)
@@ -132,6 +137,7 @@ def test_a_frame_cut_or_extended_is_refused(frame: Frame, data: st.DataObject) -
             decode(bad, LIMITS)
 
 
+@unhurried
 @given(st.one_of(frames.map(encode), near_frames), st.data())
 def test_few_and_many_byte_strings_are_read_alike(data: bytes, draw: st.DataObject) -> None:
     """Short arrays are read by a loop here, long ones by cbor2: the outcome must not depend on which."""
@@ -145,6 +151,7 @@ def test_few_and_many_byte_strings_are_read_alike(data: bytes, draw: st.DataObje
     assert outcomes[0] == outcomes[1]
 
 
+@unhurried
 @given(st.lists(st.binary(max_size=40) | st.integers(0, 70_000).map(bytes), max_size=8), st.data())
 def test_frames_are_the_same_for_every_chunking(frames: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(map(wrap, frames))
@@ -161,6 +168,7 @@ def test_frames_are_the_same_for_every_chunking(frames: list[bytes], data: st.Da
     assert got == frames
 
 
+@unhurried
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_any_stream_is_split_or_refused(stream: bytes, cut: int) -> None:
     def outcome(*chunks: bytes) -> list[bytes | str]:
