@@ -31,6 +31,7 @@ class PlainFormat(Format):
     """
 
     name = "plain"
+    needs_previous = False
 
     def __init__(self, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
         if max_payload < 1:

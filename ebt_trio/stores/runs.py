@@ -13,7 +13,7 @@ def already_stored(run: Run, held: FeedHead) -> int:
 
     The rest, if any, is stored: behind ``held.head``, or from ``run.first`` on where nothing is held.
 
-    :raises SequenceGap: messages are missing between what is stored and the run
+    :raises SequenceGap: messages are missing between what is stored and the run, or it is ``exact`` and begins elsewhere
     :raises StoreError: these are no sequences
     """
     if run.first < 1 or run.last > MAX_SEQUENCE:
@@ -21,6 +21,8 @@ def already_stored(run: Run, held: FeedHead) -> int:
             f"feed {run.feed}: expected sequences from 1 to {MAX_SEQUENCE}, got {run.first} to {run.last}; not stored"
         )
     following = held.head + 1
+    if run.exact and run.first != following:
+        raise SequenceGap(f"feed {run.feed}: expected exactly sequence {following}, got {run.first}; not stored")
     if run.first <= following:
         return min(following - run.first, len(run.payloads))
     if not run.payloads or (run.late and held.head == 0):

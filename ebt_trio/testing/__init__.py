@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .links import LinkEnd, connected, link
 from .transports import check_transport
 
-__all__ = ["check_transport"]
+__all__ = ["LinkEnd", "check_transport", "connected", "link"]

@@ -1,0 +1,129 @@
+"""One group commit: which runs the jobs of a batch want stored, checked; see :class:`Batch`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._jobs import Add, Receive, Write
+from ._tail import Tail
+from .abc import Format, Store
+from .core.replicator import Replicator
+from .core.types import FeedId, Range, Run
+from .errors import EBTError, FeedBehind, InvalidMessage, LocalProtocolError, SequenceGap, StoreError
+from .limits import Limits
+
+__all__ = ["FRAME_OVERHEAD", "Batch", "Planned", "TryAgain"]
+
+FRAME_OVERHEAD = 40
+"""At most so many bytes, and the feed id, are around the payload in a MESSAGES frame with one message."""
+MAX_ATTEMPTS = 20
+
+
+class TryAgain(Exception):
+    """Not in this batch: something of the same feed has to be stored before."""
+
+
+@dataclass(slots=True)
+class Planned:
+    """A run to be stored, the job that it belongs to, and how many of its messages are new as far as we know."""
+
+    run: Run
+    job: Receive | Write | Add
+    new: int
+
+
+class Batch:
+    """Turns jobs into runs. What an earlier job of the batch is about to store counts as stored for a later one."""
+
+    def __init__(self, core: Replicator, store: Store, format: Format, tail: Tail, limits: Limits) -> None:
+        self.planned: list[Planned] = []
+        self._core = core
+        self._store = store
+        self._format = format
+        self._tail = tail
+        self._limits = limits
+        self._newest: dict[FeedId, Run] = {}
+
+    async def receive(self, job: Receive) -> None:
+        """:raises InvalidMessage: the format refuses the run
+        :raises SequenceGap: what comes before it was refused
+        :raises StoreError: the payload before it cannot be read
+        """
+        run = job.action.run
+        head = self._head(run.feed)
+        if run.first > head + 1 and not (run.late and head == 0):
+            raise SequenceGap(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
+        self._format.validate(run, await self._previous(run.feed, run.first - 1))
+        self._plan(run, job, len(run.payloads))
+
+    async def write(self, job: Write) -> None:
+        """:raises FeedBehind: a connected peer claims more of the feed than we hold
+        :raises LocalProtocolError: content that cannot be encoded, or is too large
+        :raises StoreError: the payload before it cannot be read
+        :raises TryAgain: messages of the feed that a peer has sent are stored first
+        """
+        feed = job.feed
+        head, accepted, claimed = self._head(feed), self._core.accepted(feed), self._core.claimed(feed)
+        if claimed > max(accepted, head) or (accepted > head and job.attempts >= MAX_ATTEMPTS):
+            raise FeedBehind(
+                f"a connected peer has {max(claimed, accepted)} messages of feed {feed}, we hold {head}: "
+                "appending now would fork it; wait until they have been fetched"
+            )
+        if accepted > head:
+            raise TryAgain
+        previous = await self._previous(feed, head)
+        payloads: list[bytes] = []
+        for sequence, content in enumerate(job.contents, head + 1):
+            previous = self._format.encode(feed, sequence, content, previous)
+            check_size(feed, sequence, previous, self._limits)
+            payloads.append(previous)
+        job.first, job.payloads = head + 1, payloads
+        self._plan(Run(feed, head + 1, payloads, exact=True), job, len(payloads))
+
+    async def add(self, job: Add) -> None:
+        """Plan those runs that follow what is stored; the first that is invalid becomes the job's error."""
+        for run in job.runs:
+            head = self._head(run.feed)
+            if run.last <= head or run.first > head + 1:
+                continue
+            if run.first <= head:
+                run = Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
+            try:
+                self._format.validate(run, await self._previous(run.feed, run.first - 1))
+            except InvalidMessage as exc:
+                job.error = job.error or exc
+            else:
+                self._plan(run, job, len(run.payloads))
+
+    def _plan(self, run: Run, job: Receive | Write | Add, new: int) -> None:
+        self._newest[run.feed] = run
+        self.planned.append(Planned(run, job, new))
+
+    def _head(self, feed: FeedId) -> int:
+        newest = self._newest.get(feed)
+        return self._core.clock.get(feed, 0) if newest is None else newest.last
+
+    async def _previous(self, feed: FeedId, sequence: int) -> bytes | None:
+        if not self._format.needs_previous or sequence < 1:
+            return None
+        newest = self._newest.get(feed)
+        if newest is not None and newest.first <= sequence <= newest.last:
+            return newest.payloads[sequence - newest.first]
+        payload = self._tail.payload(feed, sequence)
+        if payload is not None:
+            return payload
+        try:
+            found = (await self._store.read([Range(feed, sequence, 1)], 1))[0]
+        except EBTError as exc:
+            raise exc if isinstance(exc, StoreError) else StoreError(str(exc)) from exc
+        return found[0] if found else None
+
+
+def check_size(feed: FeedId, sequence: int, payload: bytes, limits: Limits) -> None:
+    """:raises LocalProtocolError: the message does not fit a frame"""
+    most = limits.frame - FRAME_OVERHEAD - len(feed.encode())
+    if len(payload) > most:
+        raise LocalProtocolError(
+            f"message {sequence} of {feed}: the payload may have {most} bytes, so that it fits a frame, "
+            f"not {len(payload)}"
+        )

@@ -1,0 +1,312 @@
+"""The one task that writes to the store, with group commit; see :class:`Commits`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from ._batch import MAX_ATTEMPTS, Batch, Planned, TryAgain
+from ._changes import PendingChange
+from ._jobs import Add, Asked, Flush, Job, Receive, Write
+from ._tail import Tail
+from .abc import Format, Store
+from .core.actions import Append, What
+from .core.events import Appended, AppendError, AppendFailed, Event, Forgotten, Stored
+from .core.replicator import Replicator
+from .core.types import FeedHead, FeedId, SessionId
+from .errors import EBTError, ForkDetected, LocalProtocolError, SequenceGap, StoreError
+from .limits import Limits
+
+__all__ = ["Commits"]
+
+_log = logging.getLogger("ebt_trio")
+
+CLOCKS_AFTER: Final = 1.0
+"""What was told to peers and heard from them is saved about this often, in seconds, while it changes."""
+CLOCK_ROWS: Final = 10_000
+FIRST_BACKOFF: Final = 0.1
+LONGEST_BACKOFF: Final = 5.0
+
+Reporter = Callable[[What, SessionId | None, FeedId | None, str], None]
+
+
+class Commits:
+    """Takes everything that is to be written, and writes what has gathered: one transaction for all messages.
+
+    - Every Append of the core gets exactly one outcome, whatever became of the session that it came from.
+    - One bad run never fails the others.
+    - A failing store never ends this task: whoever waits is told, and what must not be lost is tried again.
+    - Follows, blocks and deletions are written in order by the next commit; peers' clocks about once a second.
+
+    Nothing cancels :meth:`run`: it ends by :meth:`stop`.
+    """
+
+    def __init__(
+        self,
+        core: Replicator,
+        store: Store,
+        format: Format,
+        tail: Tail,
+        limits: Limits,
+        *,
+        handle: Callable[[Event], object],
+        report: Reporter,
+    ) -> None:
+        self.pending = PendingChange()
+        """Call :meth:`changed` after putting something in."""
+        self._core = core
+        self._store = store
+        self._format = format
+        self._tail = tail
+        self._limits = limits
+        self._handle = handle
+        self._report = report
+        self._jobs: list[Job] = []
+        self._batch: list[Job] = []
+        self._wake = trio.Event()
+        self._scope = trio.CancelScope()
+        self._save_at = float("inf")
+        self._backoff = 0.0
+        self._stopping = False
+        self._ended = False
+
+    # -- for others -------------------------------------------------------------------------------------------------
+
+    def receive(self, action: Append) -> Receive:
+        """The core wants this stored. Await the job's ``done``, or don't."""
+        job = Receive(action)
+        self._submit(job)
+        return job
+
+    async def ask(self, job: Write | Add | Flush) -> None:
+        """Have a job done. Cancellable until it is handed to the store, shielded after.
+
+        :raises StoreError: the store failed
+        :raises EBTError: why the job cannot be done
+        """
+        self._submit(job)
+        try:
+            await job.taken.wait()
+        finally:
+            if not job.taken.is_set():
+                self._jobs.remove(job)
+        with trio.CancelScope(shield=True):
+            await job.done.wait()
+        if job.error is not None:
+            raise job.error
+
+    def changed(self) -> None:
+        """There is something in :attr:`pending`, for the next commit."""
+        if not self._backoff:
+            self._save_by(trio.current_time())
+
+    def touched(self) -> None:
+        """Clocks of peers may have changed; called after every event, so it has to cost nothing."""
+        if self._save_at == float("inf"):
+            self._save_by(trio.current_time() + CLOCKS_AFTER)
+
+    def stop(self) -> None:
+        """Write what is left, and end."""
+        self._stopping = True
+        self._wake.set()
+
+    def _submit(self, job: Job) -> None:
+        if self._ended:
+            raise LocalProtocolError("this EBT is closed")
+        self._jobs.append(job)
+        self._wake.set()
+
+    def _save_by(self, time: float) -> None:
+        if time < self._save_at:
+            self._save_at = self._scope.deadline = time
+
+    # -- the task ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """:raises StoreError: the last write, after :meth:`stop`, has failed"""
+        try:
+            while not self._stopping or self._jobs:
+                await self._wait()
+                self._batch, self._jobs = self._jobs, []
+                for job in self._batch:
+                    if isinstance(job, Asked):
+                        job.taken.set()
+                await self._store_messages(self._batch)
+                flushes = [job for job in self._batch if isinstance(job, Flush)]
+                if flushes or trio.current_time() >= self._save_at:
+                    error = await self._save(everything=bool(flushes))
+                    for flush in flushes:
+                        flush.finish(error)
+                self._batch = []
+            self._ended = True
+            error = await self._save(everything=True)
+        except BaseException as exc:
+            self._abandon(exc)
+            raise
+        if error is not None:
+            raise error
+
+    async def _wait(self) -> None:
+        while not (self._jobs or self._stopping or trio.current_time() >= self._save_at):
+            self._wake = trio.Event()
+            with trio.CancelScope(deadline=self._save_at) as self._scope:
+                await self._wake.wait()
+
+    def _abandon(self, exc: BaseException) -> None:
+        """A bug, here or in a store or format: let nobody wait for ever."""
+        self._ended = True
+        for job in (*self._batch, *self._jobs):
+            if isinstance(job, Receive):
+                job.done.set()
+            elif not job.done.is_set():
+                job.finish(StoreError(f"nothing can be written any more: {exc!r}"))
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    async def _store_messages(self, jobs: Sequence[Job]) -> None:
+        batch = Batch(self._core, self._store, self._format, self._tail, self._limits)
+        for job in jobs:
+            await self._plan(batch, job)
+        planned = batch.planned
+        if not planned:
+            self._finish_adds(jobs)
+            return
+        outcomes: Sequence[FeedHead | StoreError]
+        try:
+            outcomes = await self._store.append([plan.run for plan in planned])
+        except Exception as exc:
+            error = self._store_failed(exc, "messages could not be stored")
+            outcomes = [error] * len(planned)
+        conflicts: list[Write] = []
+        for plan, outcome in zip(planned, outcomes, strict=True):
+            if isinstance(plan.job, Write) and isinstance(outcome, SequenceGap) and plan.job.attempts < MAX_ATTEMPTS:
+                conflicts.append(plan.job)
+            else:
+                self._settle(plan, outcome)
+        self._finish_adds(jobs)
+        await self._look_again(conflicts)
+
+    async def _plan(self, batch: Batch, job: Job) -> None:
+        try:
+            match job:
+                case Receive():
+                    await batch.receive(job)
+                case Write():
+                    job.attempts += 1
+                    await batch.write(job)
+                case Add():
+                    await batch.add(job)
+                case Flush():
+                    pass
+        except TryAgain:
+            assert isinstance(job, Write)
+            self._jobs.append(job)
+        except Exception as exc:
+            if not isinstance(exc, EBTError):
+                _log.exception("the format %s, or the store, raised what it must not raise", self._format.name)
+            if isinstance(job, Receive):
+                self._refused(job, exc)
+            else:
+                job.finish(exc)
+
+    def _settle(self, plan: Planned, outcome: FeedHead | StoreError) -> None:
+        run, job = plan.run, plan.job
+        if isinstance(outcome, StoreError):
+            if isinstance(job, Receive):
+                self._refused(job, outcome)
+            elif isinstance(job, Write):
+                job.finish(_own(outcome))
+            elif not isinstance(outcome, SequenceGap):
+                job.error = job.error or _own(outcome)
+            return
+        if outcome.head == run.last:
+            self._tail.add(run)
+        else:
+            self._tail.drop(run.feed)
+        if isinstance(job, Receive):
+            self._handle(Appended(job.action.session, run.feed, outcome.head))
+            job.done.set()
+            return
+        self._handle(Stored(run.feed, outcome.head, outcome.first))
+        if isinstance(job, Write):
+            job.finish()
+        else:
+            job.new += plan.new
+
+    def _refused(self, job: Receive, exc: Exception) -> None:
+        action = job.action
+        feed = action.run.feed
+        blame = AppendError.STORE if isinstance(exc, StoreError) else AppendError.INVALID
+        if isinstance(exc, ForkDetected):
+            self._report(What.FORKED, action.session, feed, str(exc))
+        held = self._core.clock.get(feed, 0)
+        self._handle(AppendFailed(action.session, feed, held, blame, str(exc)))
+        job.done.set()
+
+    def _finish_adds(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if isinstance(job, Add):
+                job.finish()
+
+    async def _look_again(self, conflicts: Sequence[Write]) -> None:
+        """Another process has appended to these feeds meanwhile: our messages come behind its."""
+        feeds = dict.fromkeys(job.feed for job in conflicts)
+        try:
+            for feed in feeds:
+                held = await self._store.head(feed)
+                self._tail.drop(feed)
+                self._handle(Stored(feed, held.head, held.first))
+        except Exception as exc:
+            error = self._store_failed(exc, "messages could not be stored")
+            for job in conflicts:
+                job.finish(_own(error))
+        else:
+            self._jobs[:0] = conflicts
+
+    # -- everything else --------------------------------------------------------------------------------------------
+
+    async def _save(self, *, everything: bool) -> StoreError | None:
+        """Write what is pending, with peers' clocks: all of them, or a portion. Returns what went wrong."""
+        pending = self.pending
+        while True:
+            self._save_at = float("inf")
+            more = pending.has_clocks  # of an attempt that failed
+            if not more:
+                unsaved = self._core.take_unsaved(CLOCK_ROWS)
+                more = sum(map(len, unsaved.values())) >= CLOCK_ROWS
+                pending.remember(unsaved)
+            if not pending:
+                return None
+            change = pending.take()
+            try:
+                await self._store.update(change, keep_peers=self._limits.remembered_peers)
+            except Exception as exc:
+                pending.restore(change)
+                self._backoff = min(self._backoff * 2 or FIRST_BACKOFF, LONGEST_BACKOFF)
+                self._save_at = trio.current_time() + self._backoff
+                return self._store_failed(exc, "follows, blocks or clocks could not be written")
+            self._backoff = 0.0
+            for feed in change.forget:
+                self._tail.drop(feed)
+                self._handle(Forgotten(feed))
+            if more and everything:
+                continue
+            if more or pending:
+                self._save_by(trio.current_time())
+            return None
+
+    def _store_failed(self, exc: Exception, what: str) -> StoreError:
+        if not isinstance(exc, EBTError):
+            _log.exception("the store raised what it must not raise")
+        self._report(What.STORE_FAILED, None, None, f"{what}: {exc}")
+        return exc if isinstance(exc, StoreError) else StoreError(f"{what}: {exc!r}")
+
+
+def _own(error: StoreError) -> StoreError:
+    """Several callers may get the same error: each its own object, since each adds its traceback."""
+    mine = type(error)(*error.args)
+    mine.__cause__ = error
+    return mine

@@ -1,0 +1,143 @@
+"""Keeping sessions up, with the other ends that we call and with those that call us: :func:`dial`, :func:`serve`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Final, TypeAlias
+
+import anyio
+import trio
+from anyio.abc import ObjectStream
+
+from ._driver import Driver
+from ._wire import Wire
+from .abc import Listener, Transport
+from .core.actions import What
+from .errors import ByeCode, EBTError, LocalProtocolError
+from .frames import Bye
+from .session import Session, run_session
+from .transport import as_transport, connect
+
+__all__ = ["AnyTransport", "Backoff", "Connector", "dial", "serve"]
+
+_log = logging.getLogger("ebt_trio")
+
+AnyTransport: TypeAlias = "Transport | ObjectStream[bytes] | trio.abc.Channel[bytes]"
+Connector: TypeAlias = Callable[[], Awaitable[AnyTransport]]
+
+_FAILURES: Final = (
+    EBTError,
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+)
+"""What a connector may raise because there is no connection now."""
+
+
+class Backoff:
+    """How long to wait before the next attempt: doubling, with jitter, so that peers do not all come back at once."""
+
+    SHORTEST: Final = 0.1
+    LONGEST: Final = 30.0
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._delay = self.SHORTEST
+
+    def next(self) -> float:
+        """Seconds: half to all of the current delay, which doubles."""
+        delay, self._delay = self._delay, min(self._delay * 2, self.LONGEST)
+        return delay * self._rng.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        self._delay = self.SHORTEST
+
+
+async def dial(driver: Driver, target: str | Connector) -> None:
+    """Keep one session up; see :meth:`EBT.dial`. Returns when the EBT is left."""
+    backoff = Backoff(driver.rng)
+    where = target if isinstance(target, str) else getattr(target, "__name__", repr(target))
+    while driver.is_open:
+        transport: Transport | None = None
+        with driver.until_closing():
+            try:
+                transport = as_transport(await (connect(target) if isinstance(target, str) else target()))
+            except LocalProtocolError:
+                raise
+            except _FAILURES as exc:
+                driver.report(What.FAILED, f"{where}: {exc}")
+        if transport is not None:
+            await _talk(driver, transport, backoff)
+        with driver.until_closing():
+            await trio.sleep(backoff.next())
+
+
+async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> None:
+    """One session, until it ends. After being replaced, until the one that replaced it has ended, too."""
+    if not driver.is_open:
+        await Wire(transport, driver.limits).close(patience=0)
+        return
+    session: Session | None = None
+    try:
+        async with run_session(driver, transport) as session:
+            await session.wait_closed()
+    except Exception as exc:
+        _failed(driver, transport, session, exc)
+    if session is None or session.close_reason is None:
+        return
+    if session.was_ready:
+        backoff.reset()
+    if session.close_reason.code == ByeCode.REPLACED:
+        while driver.is_open and any(other.peer_id == session.peer_id for other in driver.sessions.values()):
+            await driver.changed.wait()
+
+
+async def serve(driver: Driver, listener: Listener, task_status: trio.TaskStatus[None]) -> None:
+    """Have a session with whoever calls; see :meth:`EBT.serve`. Returns when the EBT is left."""
+    running = 0
+
+    async def handle(transport: Transport) -> None:
+        nonlocal running
+        if running >= driver.limits.sessions or not driver.is_open:
+            await _refuse(driver, transport)
+            return
+        running += 1
+        session: Session | None = None
+        try:
+            async with run_session(driver, transport) as session:
+                await session.wait_closed()
+        except Exception as exc:
+            _failed(driver, transport, session, exc)
+        finally:
+            running -= 1
+
+    with driver.until_closed():
+        await listener.serve(handle, task_status=task_status)
+
+
+async def _refuse(driver: Driver, transport: Transport) -> None:
+    """BYE 7, and nothing else."""
+    text = "no more sessions" if driver.is_open else "closing"
+    driver.report(What.FAILED, f"{transport.address}: refused, {text}")
+    wire = Wire(transport, driver.limits)
+    try:
+        with trio.move_on_after(driver.limits.bye_timeout):
+            await wire.send(Bye(ByeCode.REFUSED, text))
+            await wire.half_close()
+            await wire.discard()
+    except EBTError:
+        pass  # gone already
+    finally:
+        await wire.close(patience=0)
+
+
+def _failed(driver: Driver, transport: Transport, session: Session | None, exc: Exception) -> None:
+    """A session has failed: that is told, and nothing else is harmed."""
+    if not isinstance(exc, EBTError):
+        _log.error("a session with %s failed: a bug", transport.address, exc_info=exc)
+    peer = None if session is None else session.peer_id
+    driver.report(What.FAILED, f"{transport.address}: {exc}", peer)

@@ -1,0 +1,63 @@
+"""What waits for the next commit: messages that peers sent, our own, those of other sources; see :mod:`._commits`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from .core.actions import Append
+from .core.types import FeedId, Run
+
+__all__ = ["Add", "Asked", "Flush", "Job", "Receive", "Write"]
+
+
+@dataclass(slots=True, eq=False)
+class Receive:
+    """A run that a peer has sent. Its outcome goes to the core; nobody can withdraw it."""
+
+    action: Append
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Asked:
+    """Somebody waits for it, and may give up until it is ``taken`` by the writer."""
+
+    taken: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = field(default_factory=trio.Event)
+    error: Exception | None = None
+
+    def finish(self, error: Exception | None = None) -> None:
+        self.error = self.error or error
+        self.taken.set()
+        self.done.set()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Write(Asked):
+    """Our own next messages of a feed; which sequences they have is known when they are written."""
+
+    feed: FeedId
+    contents: Sequence[Any]
+    first: int = 0
+    payloads: Sequence[bytes] = ()
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Add(Asked):
+    """Messages from some other source; ``new`` counts those that were not stored yet."""
+
+    runs: Sequence[Run]
+    new: int = 0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Flush(Asked):
+    """Done when everything before it is stored, and what has to be written besides messages is, too."""
+
+
+Job = Receive | Write | Add | Flush

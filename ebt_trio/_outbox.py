@@ -1,0 +1,45 @@
+"""Cutting what there is to say into frames that the other side takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .core.types import FeedId
+from .frames import run_size
+
+__all__ = ["fitting", "portions"]
+
+_ENTRY = 13
+"""At most so many bytes are around a feed id in a map of feeds and integers."""
+_AROUND = 16
+
+
+def portions(entries: Mapping[FeedId, int], max_frame: int) -> Iterator[Mapping[FeedId, int]]:
+    """Maps that fit a frame each, in order; none if there are no entries."""
+    if len(entries) * (_ENTRY + 4 * max(map(len, entries), default=0)) <= max_frame - _AROUND:
+        if entries:
+            yield entries  # the usual case, without looking at each
+        return
+    portion: dict[FeedId, int] = {}
+    size = _AROUND
+    for feed, value in entries.items():
+        needed = _ENTRY + len(feed.encode())
+        if portion and size + needed > max_frame:
+            yield portion
+            portion, size = {}, _AROUND
+        portion[feed] = value
+        size += needed
+    if portion:
+        yield portion
+
+
+def fitting(feed: FeedId, payloads: Sequence[bytes], room: int) -> int:
+    """How many of the payloads, from the start, make a run of at most ``room`` bytes."""
+    if run_size(feed, len(payloads), sum(map(len, payloads))) <= room:
+        return len(payloads)
+    size = 0
+    for number, payload in enumerate(payloads):
+        size += len(payload)
+        if run_size(feed, number + 1, size) > room:
+            return number
+    return len(payloads)

@@ -1,0 +1,96 @@
+"""What the store says to the core: all of it at the start, later what other processes have changed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from ._driver import Driver
+from .abc import BlockEntry, Changes
+from .core.actions import What
+from .core.events import Block, Follow, Forgotten, Loaded, Stored, Unblock, Unfollow
+from .core.types import FeedHead, FeedId
+from .errors import EBTError
+
+__all__ = ["load", "watch"]
+
+PAGE: Final = 10_000
+"""Rows read at a time, so that the loop never stops for long."""
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 30.0
+
+
+async def load(driver: Driver) -> None:
+    """Tell the core what the store holds, what is followed, and what is blocked.
+
+    :raises StoreError: it cannot be read
+    """
+    after: FeedId | None = None
+    while heads := await driver.store.heads(after, PAGE):
+        driver.handle(Loaded(heads))
+        after = heads[-1].feed
+    driver.handle(Follow(FeedId(driver.me)))
+    await _load_follows(driver)
+    await _load_blocks(driver)
+
+
+async def watch(driver: Driver) -> None:
+    """Tell the core what other processes change in the store, until cancelled. A failing store is asked again."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            await _apply(driver, await driver.store.wait_changes())
+            pause = FIRST_PAUSE
+        except EBTError as exc:
+            driver.report(What.STORE_FAILED, f"changes made by other processes cannot be read: {exc}")
+            await trio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _apply(driver: Driver, changes: Changes) -> None:
+    for head in changes.heads:
+        await _moved(driver, head)
+    if changes.follows:
+        await _load_follows(driver)
+    if changes.blocks:
+        await _load_blocks(driver)
+
+
+async def _moved(driver: Driver, head: FeedHead) -> None:
+    if not head.head:
+        head = await driver.store.head(head.feed)  # somebody may have begun it anew meanwhile; even we ourselves
+    if head.head:
+        driver.handle(Stored(head.feed, head.head, head.first))
+    elif head.feed in driver.core.clock:
+        driver.tail.drop(head.feed)
+        driver.handle(Forgotten(head.feed))
+
+
+async def _load_follows(driver: Driver) -> None:
+    """Make the core follow what the store says, but for what we have decided and not yet written."""
+    rows: dict[FeedId, int | None] = {}
+    after: FeedId | None = None
+    while page := await driver.store.follows(after, PAGE):
+        rows.update(page)
+        after = page[-1][0]
+    pending, own = driver.commits.pending, FeedId(driver.me)
+    for feed, last in rows.items():
+        if feed not in driver.core.follows and not pending.decides_follow(feed):
+            driver.handle(Follow(feed, last))
+    for feed in [feed for feed in driver.core.follows if feed not in rows]:
+        if feed != own and not pending.decides_follow(feed):
+            driver.handle(Unfollow(feed))
+
+
+async def _load_blocks(driver: Driver) -> None:
+    entries = set(await driver.store.blocks())
+    known = {entry for entry in entries if (entry.target, entry.origin) in driver.core.blocks}
+    pending = driver.commits.pending
+    for entry in entries - known:
+        if not pending.decides_block(entry):
+            driver.handle(Block(entry.target, entry.origin))
+    for target, origin in list(driver.core.blocks):
+        entry = BlockEntry(target, origin)
+        if entry not in entries and not pending.decides_block(entry):
+            driver.handle(Unblock(target, origin))

@@ -1,0 +1,140 @@
+"""The receiving half of a session: the handshake, then every frame to the core; see :class:`Reader`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from ._driver import Driver
+from ._handshake import DEFAULT_FRAME, check, key_of, recall
+from ._wire import Wire
+from ._writer import Writer
+from .core.events import AcksReceived, Event, MessagesReceived, NotesReceived, SessionUp, StartReceived
+from .core.types import PeerId, SessionId
+from .errors import ByeCode, HandshakeError, RemoteProtocolError, TransportError
+from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, Unknown
+
+__all__ = ["Reader"]
+
+_Said = TypeVar("_Said", Hello, Resume)
+
+
+class Reader:
+    """Receives until the remote says BYE or closes. The next frame is read when what was in the last is durable.
+
+    :param introduce: called with the peer's id once its HELLO has been accepted
+    :param ready: called once the core knows of the session
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        wire: Wire,
+        writer: Writer,
+        session: SessionId,
+        *,
+        introduce: Callable[[PeerId], None],
+        ready: Callable[[], None],
+    ) -> None:
+        self._driver = driver
+        self._wire = wire
+        self._writer = writer
+        self._session = session
+        self._introduce = introduce
+        self._ready = ready
+        self._heard_at = trio.current_time()
+        self._is_busy = False
+
+    @property
+    def heard_at(self) -> float:
+        """When a frame last came; now, while it is us who do not read."""
+        return trio.current_time() if self._is_busy else self._heard_at
+
+    async def run(self) -> Bye | None:
+        """Receive until the end: the remote's BYE, or None if it closed without. Cancelling loses no message.
+
+        :raises RemoteProtocolError: the remote broke a rule
+        :raises Blocked: the peer is blocked here
+        :raises TransportError: the link is broken, or was closed before HELLO and RESUME had come
+        """
+        first = await self._expect(Hello)
+        if first is None or isinstance(first, Bye):
+            return first
+        transport = self._wire.transport
+        check(first, self._driver, transport.peer_id, transport.address or "the other end")
+        self._introduce(first.id)
+        self._wire.widen()
+        self._writer.their_frame = first.max_frame or DEFAULT_FRAME
+        key = key_of(first, transport.peer_id)
+        if key is not None:
+            await recall(self._driver, key)
+        self._writer.resume = Resume(self._driver.core.heard_digest(key))
+        self._writer.wake()
+        second = await self._expect(Resume)
+        if second is None or isinstance(second, Bye):
+            return second
+        self._driver.handle(SessionUp(self._session, first.id, first.instance, key, second.heard, first.acks))
+        self._ready()
+        self._writer.is_up = True
+        self._writer.wake()
+        while (frame := await self._next()) is not None:
+            if isinstance(frame, Bye):
+                return frame
+            await self._take(frame)
+        return None
+
+    async def _expect(self, kind: type[_Said]) -> _Said | Bye | None:
+        """The next frame of the handshake, or BYE. None: the session was ended here meanwhile."""
+        name, seconds = kind.__name__.upper(), self._driver.limits.hello_timeout
+        frame: Frame | None = None
+        with trio.move_on_after(seconds) as patience:
+            while isinstance(frame := await self._next(), Unknown):
+                pass
+        if self._writer.is_finishing:
+            if frame is not None:
+                await self._wire.discard()
+            return None
+        if patience.cancelled_caught:
+            raise HandshakeError(f"expected {name} within {seconds:g} seconds, got nothing", ByeCode.TIMEOUT)
+        if frame is None:
+            raise TransportError(f"the remote closed the link before its {name} had come")
+        if isinstance(frame, kind | Bye):
+            return frame
+        raise HandshakeError(f"expected {name}, got {type(frame).__name__.upper()}", ByeCode.PROTOCOL)
+
+    async def _next(self) -> Frame | None:
+        frame = await self._wire.receive()
+        self._heard_at = trio.current_time()
+        return frame
+
+    async def _take(self, frame: Frame) -> None:
+        match frame:
+            case Messages(runs):
+                stored = self._driver.handle(MessagesReceived(self._session, runs))
+                self._is_busy = True
+                try:
+                    for job in stored:
+                        await job.done.wait()
+                finally:
+                    self._is_busy = False
+                self._heard_at = trio.current_time()
+            case Notes(notes):
+                self._tell(NotesReceived(self._session, notes))
+            case Ack(acks):
+                self._tell(AcksReceived(self._session, acks))
+            case Start(firsts):
+                self._tell(StartReceived(self._session, firsts))
+            case Ping(n):
+                self._writer.answer(n)
+            case Pong(n):
+                self._writer.answered(n)
+                self._driver.changed.fire()
+            case Unknown():
+                pass
+            case _:
+                raise RemoteProtocolError(f"expected no second {type(frame).__name__.upper()}, got one")
+
+    def _tell(self, event: Event) -> None:
+        self._driver.handle(event)

@@ -1,0 +1,224 @@
+"""The sending half of a session: pulls from the core whatever the transport can take; see :class:`Writer`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from ._driver import Driver
+from ._handshake import DEFAULT_FRAME, hello
+from ._outbox import fitting, portions
+from ._wire import Wire
+from .core.actions import Outgoing
+from .core.events import ReadFailed, ReadMissing, TooLarge
+from .core.types import FeedId, Range, Run, SessionId
+from .errors import EBTError
+from .frames import Ack, Bye, Messages, Notes, Ping, Pong, Resume, Start, run_size
+
+__all__ = ["Writer"]
+
+BATCH: Final = 64 << 10
+"""Bytes of payload per turn: enough that the cost of a send vanishes, little enough that notes need not wait long."""
+PONGS: Final = 16
+"""Who sends more PINGs than that without reading gets no answer to the older ones."""
+PING_APART: Final = 0.05
+"""Seconds between PINGs that somebody waits for."""
+
+Piece = tuple[FeedId, int, Sequence[bytes]]
+
+
+class Writer:
+    """Says HELLO, RESUME, then all that the core has for this session, and at last BYE.
+
+    Nothing is queued here but what the protocol says at most once: answers to PINGs, and a PING. Somebody who reads
+    slowly gets the newest notes, not all of them, and messages at his own pace.
+    """
+
+    def __init__(self, driver: Driver, wire: Wire, session: SessionId) -> None:
+        self.their_frame = DEFAULT_FRAME
+        """The longest frame that the other side takes, in bytes."""
+        self.resume: Resume | None = None
+        """Our RESUME, once their HELLO has come. Call :meth:`wake` after setting it."""
+        self.is_up = False
+        """Their RESUME has come, and the core knows of the session. Likewise."""
+        self._driver = driver
+        self._wire = wire
+        self._session = session
+        self.done = trio.Event()
+        """BYE has been said."""
+        self._wakeup = trio.Event()
+        self._bye: Bye | None = None
+        self._pongs: deque[int] = deque(maxlen=PONGS)
+        self._ping_due = False
+        self._pinged = 0
+        self._ponged = 0
+        self._pinged_at = float("-inf")
+
+    @property
+    def is_finishing(self) -> bool:
+        """Nothing but BYE will be sent any more."""
+        return self._bye is not None
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._wakeup.set()
+
+    def answer(self, n: int) -> None:
+        """A PING has come."""
+        self._pongs.append(n)
+        self.wake()
+
+    def answered(self, n: int) -> None:
+        """A PONG has come."""
+        self._ponged = max(self._ponged, min(n, self._pinged))
+
+    def ping(self) -> None:
+        """Send a PING, unless one is under way, or was a moment ago."""
+        recently = trio.current_time() - self._pinged_at < PING_APART
+        if not (self._ping_due or recently or self._ponged < self._pinged):
+            self._ping_due = True
+            self.wake()
+
+    def finish(self, bye: Bye) -> None:
+        """Say BYE after the frame that is being sent, and nothing else."""
+        self._bye = bye
+        self.wake()
+
+    async def run(self) -> None:
+        """Send until BYE has been said. Cancelling may break the wire in the middle of a frame.
+
+        :raises TransportError: the link is broken
+        """
+        await self._wire.send(hello(self._driver))
+        if await self._until(lambda: self.resume is not None):
+            assert self.resume is not None
+            await self._wire.send(self.resume)
+        if await self._until(lambda: self.is_up):
+            await self._run_turns()
+        assert self._bye is not None
+        await self._wire.send(self._bye)
+        await self._wire.half_close()
+        self.done.set()
+
+    async def _until(self, ready: Callable[[], bool]) -> bool:
+        """False: it is time to say BYE."""
+        while self._bye is None and not ready():
+            self._wakeup = trio.Event()
+            await self._wakeup.wait()
+        return self._bye is None
+
+    async def _run_turns(self) -> None:
+        while self._bye is None:
+            self._wakeup = trio.Event()  # before looking: what comes up meanwhile is seen the next time
+            if not await self._turn() and self._bye is None:
+                await self._wakeup.wait()
+
+    async def _turn(self) -> bool:
+        """Send what there is, at most one batch of messages. False: there was nothing."""
+        pongs = list(self._pongs)
+        self._pongs.clear()
+        outgoing = self._pull(flush=bool(pongs))
+        busy = bool(outgoing or pongs or self._ping_due)
+        await self._announce(outgoing)
+        while pongs and outgoing.acks and self._bye is None:  # every ACK owed goes before a PONG
+            outgoing = self._pull(flush=True)
+            await self._announce(outgoing)
+        for n in pongs:
+            if self._bye is None:
+                await self._wire.send(Pong(n))
+        if self._ping_due and self._bye is None:
+            self._ping_due = False
+            self._pinged += 1
+            self._pinged_at = trio.current_time()
+            await self._wire.send(Ping(self._pinged))
+        if outgoing.ranges and self._bye is None:
+            await self._send_messages(outgoing.ranges)
+        return busy
+
+    def _pull(self, *, flush: bool) -> Outgoing:
+        return self._driver.core.next_outgoing(self._session, trio.current_time(), flush=flush)
+
+    async def _announce(self, outgoing: Outgoing) -> None:
+        frames: list[Start | Notes | Ack] = [Start(firsts) for firsts in portions(outgoing.starts, self.their_frame)]
+        frames.extend(Notes(notes) for notes in portions(outgoing.notes, self.their_frame))
+        if outgoing.final:
+            frames.append(Notes())
+        frames.extend(Ack(acks) for acks in portions(outgoing.acks, self.their_frame))
+        for frame in frames:
+            if self._bye is not None:
+                return
+            await self._wire.send(frame)
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    async def _send_messages(self, ranges: Sequence[Range]) -> None:
+        runs: list[Run] = []
+        room = self.their_frame
+        pieces = await self._read(ranges)
+        if not pieces:
+            await trio.lowlevel.checkpoint()  # nothing of it could be had, the core knows: never spin on that
+        for feed, first, payloads in pieces:
+            while payloads and self._bye is None:
+                count = fitting(feed, payloads, room)
+                if not count:
+                    if not runs:
+                        self._driver.handle(TooLarge(self._session, feed, first))
+                        break
+                    await self._wire.send(Messages(runs))
+                    runs, room = [], self.their_frame
+                    continue
+                taken = payloads if count == len(payloads) else payloads[:count]
+                if not self._driver.core.commit_run(self._session, feed, first, count, trio.current_time()):
+                    break
+                runs.append(Run(feed, first, taken))
+                room -= run_size(feed, count, sum(map(len, taken)))
+                first, payloads = first + count, payloads[count:]
+        if runs and self._bye is None:
+            await self._wire.send(Messages(runs))
+
+    async def _read(self, ranges: Sequence[Range]) -> list[Piece]:
+        """What is there of the ranges, a batch at most: from the tail, and in one read from the store."""
+        pieces: list[Piece] = []
+        stored: list[Range] = []
+        budget = BATCH
+        for wanted in ranges:
+            if budget <= 0:
+                break
+            payloads = self._driver.tail.read(wanted.feed, wanted.first, wanted.limit, budget)
+            if payloads:
+                pieces.append((wanted.feed, wanted.first, payloads))
+                budget -= sum(map(len, payloads))
+            else:
+                stored.append(wanted)
+        if stored:  # they have waited for their turn: however much is live, they get their share
+            pieces.extend(await self._read_store(stored, max(budget, BATCH // 2)))
+        return pieces
+
+    async def _read_store(self, ranges: Sequence[Range], max_bytes: int) -> list[Piece]:
+        try:
+            results = await self._driver.store.read(ranges, max_bytes)
+            pieces: list[Piece] = []
+            missing: list[Range] = []
+            for index, (wanted, payloads) in enumerate(zip(ranges, results, strict=True)):
+                if payloads:
+                    pieces.append((wanted.feed, wanted.first, payloads))
+                elif not pieces or any(results[index:]):
+                    missing.append(wanted)  # it was not for lack of room: others behind it were read, or none was
+            for wanted in missing:
+                await self._explain(wanted)
+        except EBTError:
+            for wanted in ranges:
+                self._driver.handle(ReadFailed(self._session, wanted.feed))
+            return []
+        return pieces
+
+    async def _explain(self, wanted: Range) -> None:
+        """The store does not have what the core thinks it has: deleted or lost meanwhile."""
+        held = await self._driver.store.head(wanted.feed)
+        if held.head and held.first > wanted.first:
+            self._driver.handle(ReadMissing(self._session, wanted.feed, held.first))
+        else:
+            self._driver.handle(ReadFailed(self._session, wanted.feed))
