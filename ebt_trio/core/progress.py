@@ -107,12 +107,14 @@ def measure(
     for feed in followed:
         if any(link.shares(feed) for link in links):
             shared += 1
-    send = sum(entry.send for entry in missing.values())
-    recv = sum(entry.recv for entry in missing.values())
-    unknown = sum(entry.unknown for entry in missing.values())
-    complete = not missing and not any(link.in_initial or link.final_due for link in links)
+    # Where only an ACK is owed, or a penalised claim is ahead, both sides hold all there is.
+    differing = [entry for entry in missing.values() if entry.send or entry.recv or entry.unknown]
+    send = sum(entry.send for entry in differing)
+    recv = sum(entry.recv for entry in differing)
+    unknown = sum(entry.unknown for entry in differing)
+    complete = not differing and not any(link.in_initial or link.final_due for link in links)
     fraction = meter.update(send + recv + unknown, complete)
-    return Progress(shared, shared - len(missing), send, recv, max(meter.total, send + recv), unknown, fraction)
+    return Progress(shared, shared - len(differing), send, recv, max(meter.total, send + recv), unknown, fraction)
 
 
 def feed_status(feed: Feed, links: Iterable[Link]) -> FeedStatus:
