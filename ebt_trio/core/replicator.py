@@ -49,6 +49,8 @@ class Replicator:
         should_replicate: Callable[[FeedId, PeerId], bool] | None = None,
     ) -> None:
         self._room = room = Room(me, config, rng, should_replicate)
+        self.clock: Mapping[FeedId, int] = _ClockView(room)
+        """feed → durable sequence; live; no zeros."""
         self._past = CoreStatistics()
         self._meters: dict[SessionId | None, Meter] = {None: Meter()}
         following, meeting, hearing, storing = Following(room), Meeting(room), Hearing(room), Storing(room)
@@ -141,11 +143,6 @@ class Replicator:
             self._past.add(link.statistics)
 
     # -- looking in
-
-    @property
-    def clock(self) -> Mapping[FeedId, int]:
-        """feed → durable sequence; live; no zeros."""
-        return _ClockView(self._room)
 
     @property
     def follows(self) -> Set[FeedId]:
