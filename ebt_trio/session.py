@@ -154,6 +154,8 @@ class Session:
 
     def hurry(self) -> None:
         """End the session now: BYE only if no frame is being sent, and only if there is room for it."""
+        if self._hurried:
+            return
         self.close(ByeCode.DONE, "")
         self._hurried = True
         if self._wire.mid_frame or self._writer.done.is_set():
