@@ -13,6 +13,7 @@ from .core.progress import Progress as Progress
 from .core.types import FeedId as FeedId
 from .core.types import PeerId as PeerId
 from .ebt import EBT as EBT
+from .ebt import follow_all as follow_all
 from .errors import AuthenticationError as AuthenticationError
 from .errors import Blocked as Blocked
 from .errors import ByeCode as ByeCode
@@ -29,6 +30,7 @@ from .errors import SequenceGap as SequenceGap
 from .errors import SessionClosed as SessionClosed
 from .errors import StoreError as StoreError
 from .errors import TransportError as TransportError
+from .feeds.plain import PlainFormat as PlainFormat
 from .limits import Limits as Limits
 from .message import Message as Message
 from .session import Session as Session
@@ -37,3 +39,41 @@ from .stores.memory import MemoryStore as MemoryStore
 from .stores.sqlite import SQLiteStore as SQLiteStore
 from .transport import connect as connect
 from .transport import listen as listen
+
+__all__ = [
+    "EBT",
+    "AuthenticationError",
+    "Blocked",
+    "ByeCode",
+    "CloseReason",
+    "EBTError",
+    "Event",
+    "FeedBehind",
+    "FeedId",
+    "FeedStatus",
+    "ForkDetected",
+    "FrameTooLarge",
+    "HandshakeError",
+    "InvalidMessage",
+    "Limits",
+    "LocalProtocolError",
+    "MemoryStore",
+    "Message",
+    "Mode",
+    "PeerId",
+    "PeerStatus",
+    "PlainFormat",
+    "Progress",
+    "RemoteProtocolError",
+    "SQLiteStore",
+    "SequenceGap",
+    "Session",
+    "SessionClosed",
+    "Statistics",
+    "StoreError",
+    "TransportError",
+    "What",
+    "connect",
+    "follow_all",
+    "listen",
+]

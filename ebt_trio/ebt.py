@@ -18,7 +18,7 @@ from ._feeds import Feeds
 from ._persisted import load, watch
 from .abc import Format, Listener, Store
 from .core.config import Config
-from .core.types import PeerId
+from .core.types import FeedId, PeerId
 from .errors import ByeCode, LocalProtocolError
 from .feeds.plain import PlainFormat
 from .limits import Limits
@@ -26,7 +26,12 @@ from .session import Session, run_session
 from .stores.memory import MemoryStore
 from .transport import as_transport
 
-__all__ = ["EBT"]
+__all__ = ["EBT", "follow_all"]
+
+
+def follow_all(feed: FeedId, peer: PeerId) -> bool:
+    """For ``EBT(should_replicate=…)``: follow every feed that any peer names."""
+    return True
 
 
 class EBT(Feeds):

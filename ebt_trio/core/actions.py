@@ -44,6 +44,8 @@ class Followed:
 
 
 class What(Enum):
+    """What may happen that a person or an application may want to know."""
+
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
     GRAFTED = "grafted"

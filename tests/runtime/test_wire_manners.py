@@ -333,16 +333,15 @@ async def test_bye_waits_a_second_at_most(autojump_clock: trio.testing.MockClock
 
 
 async def test_cancelled_with_room_for_bye(autojump_clock: trio.testing.MockClock) -> None:
-    async with alice_and_hand() as (alice, _, hand):
-        near, far = link()
-        other = ByHand(far)
+    near, far = link()
+    hand = ByHand(far)
+    async with EBT("alice") as alice:
         with trio.move_on_after(1):
             async with alice.session(near):
-                await other.greet("carol")
+                await hand.greet()
                 await trio.sleep_forever()
         assert trio.current_time() == pytest.approx(1)
-        await other.expect_bye(ByeCode.DONE)
-        await hand.end.aclose()
+        await hand.expect_bye(ByeCode.DONE)
 
 
 async def test_cancelled_in_mid_frame(autojump_clock: trio.testing.MockClock) -> None:
