@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .links import LinkEnd, connected, link
+from .stores import check_store
 from .transports import check_transport
 
-__all__ = ["LinkEnd", "check_transport", "connected", "link"]
+__all__ = ["LinkEnd", "check_store", "check_transport", "connected", "link"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -33,6 +34,8 @@ __all__ = [
     "same",
 ]
 
+T = TypeVar("T")
+
 A, B, C = FeedId("a"), FeedId("b"), FeedId("c")
 ODD_IDS: Final = ("'; DROP TABLE feeds", "%_*", "é", "e\u0301", "🦜", "-x", "A", "a b", "x" * 256, "10", "9")
 LOTS: Final = 1 << 40
@@ -44,10 +47,10 @@ class Kit:
     patience: float
 
     def __post_init__(self) -> None:
-        self._numbers = count(1)
+        self._names = (f"check-{secrets.token_hex(4)}-{number}" for number in count(1))
 
     def name(self) -> str:
-        return f"check-{next(self._numbers)}"
+        return next(self._names)
 
     @asynccontextmanager
     async def opened(self, name: str | None = None, *, store: Store | None = None) -> AsyncGenerator[Store]:
@@ -93,31 +96,32 @@ async def read_all(store: Store, feed: FeedId) -> list[bytes]:
 
 
 async def all_heads(store: Store, page: int = 1000) -> list[FeedHead]:
-    found: list[FeedHead] = []
-    while True:
-        heads = await store.heads(found[-1].feed if found else None, page)
-        expect(len(heads) <= page, f"heads: expected at most {page}, got {len(heads)}")
-        if not heads:
-            return found
-        found += heads
+    return await _pages("heads", store.heads, lambda head: head.feed, page)
 
 
 async def all_follows(store: Store, page: int = 1000) -> dict[FeedId, int | None]:
-    found: list[tuple[FeedId, int | None]] = []
-    while rows := await store.follows(found[-1][0] if found else None, page):
-        expect(len(rows) <= page, f"follows: expected at most {page}, got {len(rows)}")
-        found += rows
-    expect(len(dict(found)) == len(found), "follows: each feed once")
-    return dict(found)
+    return dict(await _pages("follows", store.follows, lambda row: row[0], page))
 
 
 async def recall_all(store: Store, key: PeerKey, page: int = 1000) -> set[Remembered]:
-    found: list[Remembered] = []
-    while rows := await store.recall(key, found[-1].feed if found else None, page):
-        expect(len(rows) <= page, f"recall: expected at most {page}, got {len(rows)}")
-        found += rows
-    expect(len(set(found)) == len(found), "recall: each feed once")
-    return set(found)
+    return set(await _pages("recall", lambda after, limit: store.recall(key, after, limit), lambda row: row.feed, page))
+
+
+async def _pages(
+    what: str,
+    call: Callable[[FeedId | None, int], Awaitable[Sequence[T]]],
+    feed_of: Callable[[T], FeedId],
+    limit: int,
+) -> list[T]:
+    found: dict[FeedId, T] = {}
+    after: FeedId | None = None
+    while page := await call(after, limit):
+        expect(len(page) <= limit, f"{what}: expected at most {limit}, got {len(page)}")
+        for row in page:
+            expect(feed_of(row) not in found, f"{what} behind {after!r}: each feed once, got {row!r} again")
+            found[feed_of(row)] = row
+        after = feed_of(page[-1])
+    return list(found.values())
 
 
 def listed(found: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
@@ -125,12 +129,24 @@ def listed(found: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
 
 
 async def cancel_after(steps: int, call: Callable[[], Awaitable[object]]) -> None:
-    async with trio.open_nursery() as nursery:
-
-        async def work() -> None:
+    """Cancel the call when it has given way to the event loop ``steps`` times, or after 0.1 s."""
+    with trio.CancelScope(deadline=trio.current_time() + 0.1) as scope:
+        canceller = _Canceller(trio.lowlevel.current_task(), steps, scope)
+        trio.lowlevel.add_instrument(canceller)
+        try:
             await call()
+        finally:
+            trio.lowlevel.remove_instrument(canceller)
 
-        nursery.start_soon(work)
-        for _ in range(steps):
-            await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
+
+class _Canceller(trio.abc.Instrument):
+    def __init__(self, task: trio.lowlevel.Task, steps: int, scope: trio.CancelScope) -> None:
+        self._task, self._left, self._scope = task, steps, scope
+        if not steps:
+            scope.cancel()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self._left -= 1
+            if self._left == 0:
+                self._scope.cancel()

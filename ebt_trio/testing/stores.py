@@ -16,7 +16,8 @@ async def check_store(
 ) -> None:
     """Test an implementation of :class:`~ebt_trio.abc.Store`; returns if it keeps every promise.
 
-    :param maker: ``maker(name)`` makes a store, not opened yet. Each new name has to give an empty one
+    :param maker: ``maker(name)`` makes a store, not opened yet. Each name is empty at first; the names
+        are never the same again, and are good for a file or a schema
     :param shared: stores made with the same name, at the same time, are on the same data, as if in two processes
     :param notices: with ``shared``, ``wait_changes`` notices what the other store does
     :param patience: how long that may take, in seconds. A store that works in threads needs a real clock here, and in

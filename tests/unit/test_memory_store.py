@@ -1,0 +1,189 @@
+"""MemoryStore: the conformance kit, what is particular to it, and that the kit notices broken stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from ebt_trio.abc import BlockEntry, Change
+from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
+from ebt_trio.errors import LocalProtocolError, StoreError
+from ebt_trio.stores import MemoryStore
+from ebt_trio.testing.stores import check_store
+
+A = FeedId("a")
+KEY = PeerKey(PeerId("p"), b"s" * 16, True)
+
+
+async def test_conformance(autojump_clock: MockClock) -> None:
+    await check_store(lambda name: MemoryStore())
+
+
+async def test_keeps_everything_while_closed() -> None:
+    store = MemoryStore()
+    await store.open("plain")
+    await store.append([Run(A, 1, [b"x", b"y"])])
+    change = Change(follow={A: 2}, block=[BlockEntry(PeerId("p"))], remember={KEY: [Remembered(A, 1, -1)]})
+    await store.update(change, keep_peers=1)
+    await store.close()
+    await store.open("plain")
+    assert await store.read([Range(A, 1, 9)], 100) == [[b"x", b"y"]]
+    assert await store.follows(None, 9) == [(A, 2)]
+    assert await store.blocks() == [BlockEntry(PeerId("p"))]
+    assert await store.recall(KEY, None, 9) == [Remembered(A, 1, -1)]
+
+
+async def test_open_twice() -> None:
+    store = MemoryStore()
+    await store.open("plain")
+    with pytest.raises(LocalProtocolError, match="open already"):
+        await store.open("plain")
+
+
+async def test_another_format() -> None:
+    store = MemoryStore()
+    await store.open("plain")
+    await store.close()
+    with pytest.raises(StoreError, match="holds feeds of the format 'plain', not 'signed'"):
+        await store.open("signed")
+
+
+async def test_wait_changes_waits_for_ever(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    await store.open("plain")
+    with trio.move_on_after(1e6) as scope:
+        await store.wait_changes()
+    assert scope.cancelled_caught
+
+
+class LosesTheRest(MemoryStore):
+    """Fails the other runs of an append with the first bad one."""
+
+    async def append(self, runs: Sequence[Run]) -> Any:
+        outcomes = await super().append(runs)
+        bad = [isinstance(outcome, StoreError) for outcome in outcomes]
+        return [outcomes[0], *([StoreError("all")] * (len(outcomes) - 1))] if any(bad) else outcomes
+
+
+class IgnoresBudget(MemoryStore):
+    async def read(self, ranges: Sequence[Range], max_bytes: int) -> Any:
+        return await super().read(ranges, 1 << 40)
+
+
+class ReadsNothingTooLarge(MemoryStore):
+    """Leaves out a first payload that is larger than the budget."""
+
+    async def read(self, ranges: Sequence[Range], max_bytes: int) -> Any:
+        found = await super().read(ranges, max_bytes)
+        return [[payload for payload in payloads if len(payload) <= max_bytes] for payloads in found]
+
+
+class PagesTwice(MemoryStore):
+    async def heads(self, after: FeedId | None, limit: int) -> Any:
+        page = await super().heads(after, limit)
+        return page if after is None or not page else [await self.head(after), *page][:limit]
+
+
+class KeepsForgotten(MemoryStore):
+    async def update(self, change: Change, *, keep_peers: int) -> None:
+        change.forget = ()
+        await super().update(change, keep_peers=keep_peers)
+
+
+class KeepsAllPeers(MemoryStore):
+    async def update(self, change: Change, *, keep_peers: int) -> None:
+        await super().update(change, keep_peers=1 << 30)
+
+
+class AppendsInParts(MemoryStore):
+    """Cancelled in the middle, it leaves half an append."""
+
+    async def append(self, runs: Sequence[Run]) -> Any:
+        return [(await super(AppendsInParts, self).append([run]))[0] for run in runs]
+
+
+class Overwrites(MemoryStore):
+    """Stores again what is stored already."""
+
+    async def append(self, runs: Sequence[Run]) -> Any:
+        for run in runs:
+            head = await self.head(run.feed)
+            if head.first <= run.first <= head.head:
+                before = (await self.read([Range(run.feed, head.first, run.first - head.first)], 1 << 40))[0]
+                await super().update(Change(forget=[run.feed]), keep_peers=9)
+                await super().append([Run(run.feed, head.first, before, late=True)])
+        return await super().append(runs)
+
+
+class ForgetsAtClose(MemoryStore):
+    async def close(self) -> None:
+        await super().close()
+        self.__init__()  # type: ignore[misc]
+
+
+class OneIdForAll(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.id = b"0123456789abcdef"
+
+
+BROKEN = [
+    LosesTheRest,
+    IgnoresBudget,
+    ReadsNothingTooLarge,
+    PagesTwice,
+    KeepsForgotten,
+    KeepsAllPeers,
+    AppendsInParts,
+    Overwrites,
+    ForgetsAtClose,
+    OneIdForAll,
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_the_kit_notices(broken: type[MemoryStore], autojump_clock: MockClock) -> None:
+    with pytest.raises(AssertionError):
+        await check_store(lambda name: broken())
+
+
+async def test_the_kit_notices_stores_that_do_not_share(autojump_clock: MockClock) -> None:
+    with pytest.raises(AssertionError, match="the id belongs to the data"):
+        await check_store(lambda name: MemoryStore(), shared=True)
+
+
+async def test_the_kit_notices_stores_that_do_not_notice(autojump_clock: MockClock) -> None:
+    stores: dict[str, MemoryStore] = {}
+
+    class Shared(MemoryStore):
+        """One object's data under several objects."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.__dict__ = stores.setdefault(name, self).__dict__
+
+        async def open(self, format: str) -> None:
+            self.users = getattr(self, "users", 0)
+            if self.users == 0:
+                await super().open(format)
+            self.users += 1
+
+        async def close(self) -> None:
+            if self._is_open:
+                self.users -= 1
+                if self.users == 0:
+                    await super().close()
+
+    await check_store(Shared, shared=True)
+    with pytest.raises(AssertionError, match="wait_changes"):
+        await check_store(Shared, shared=True, notices=True)
+
+
+async def test_head_is_a_feed_head() -> None:
+    store = MemoryStore()
+    await store.open("plain")
+    assert await store.head(A) == FeedHead(A, 1, 0)
