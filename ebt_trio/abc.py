@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import trio
-from anyio.abc import ObjectStream
+from anyio.abc import AsyncResource, ObjectStream
 
 from .core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
 from .errors import StoreError
@@ -51,7 +51,7 @@ class Transport(ObjectStream[bytes]):
 
     @abstractmethod
     async def send(self, item: bytes) -> None:
-        """Send one frame. When cancelled in the middle of one, the transport is broken: only ``aclose`` is allowed then."""
+        """Send one frame. When cancelled in the middle of one, the transport is broken: then only ``aclose`` is allowed."""
 
     @abstractmethod
     async def receive(self) -> bytes:
@@ -70,8 +70,8 @@ class Transport(ObjectStream[bytes]):
         """Close, at once if cancelled. Closing twice is fine."""
 
 
-class Listener(ABC):
-    """Accepts transports."""
+class Listener(AsyncResource):
+    """Accepts transports. Can be used with ``async with``, which closes it at the end."""
 
     urls: Sequence[str]
     """Where it listens, with the real port, in the form that ``connect`` takes."""
@@ -138,9 +138,10 @@ class Changes:
 class Store(ABC):
     """Where a peer's feeds live, with its follows, its blocks, and the clocks of other peers.
 
-    Narrow on purpose, and batch-wise: no call returns everything, appends are atomic per run and safe between processes.
-    Every method but ``open`` raises :class:`StoreError` when the store fails; after a failure the store can be used again
-    as soon as the cause is gone. ``append`` and ``update`` are called by one task at a time; ``read``, ``recall`` and ``wait_changes`` by any.
+    Narrow on purpose, and batch-wise: no call returns everything, appends are atomic per run and safe between
+    processes. Every method but ``open`` raises :class:`StoreError` when the store fails; after a failure the store can
+    be used again as soon as the cause is gone. ``append`` and ``update`` are called by one task at a time; ``read``,
+    ``recall`` and ``wait_changes`` by any.
     Cancelling ``append`` or ``update`` leaves it undone or done whole, never in part; ``EBT`` shields them.
     """
 
@@ -182,7 +183,8 @@ class Store(ABC):
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
         """For each range what is there of it, from its ``first`` on, without gaps: payloads, possibly none.
 
-        Stops when ``max_bytes`` of payloads have been gathered, over all ranges together; the first payload found is returned whatever its size.
+        Stops when ``max_bytes`` of payloads have been gathered, over all ranges together; the first payload found is
+        returned whatever its size.
         """
 
     @abstractmethod
@@ -245,5 +247,3 @@ class Format(ABC):
         :raises InvalidMessage: the run must not be stored
         :raises ForkDetected: the run contradicts what is stored
         """
-
-

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import aclosing
 
 import trio
 
@@ -32,12 +31,11 @@ async def print_messages(ebt: EBT) -> None:
 
 
 async def print_events(ebt: EBT) -> None:
+    """Who comes and goes. What goes wrong is in the log, on standard error unless told otherwise."""
     async with ebt.events() as events:
         async for event in events:
             if event.what in (What.CONNECTED, What.DISCONNECTED):
                 print(f"* {event.peer} {event.what.value}", file=sys.stderr, flush=True)
-            elif event.what is What.FAILED:
-                print(f"* {event.detail}", file=sys.stderr, flush=True)
 
 
 async def read_lines(ebt: EBT) -> None:
@@ -50,7 +48,7 @@ async def read_lines(ebt: EBT) -> None:
 
 
 async def serve_at(ebt: EBT, url: str, *, task_status: trio.TaskStatus[None]) -> None:
-    async with aclosing(await listen(url)) as listener:
+    async with await listen(url) as listener:
         print("* listening at", *listener.urls, file=sys.stderr, flush=True)
         await ebt.serve(listener, task_status=task_status)
 
