@@ -51,7 +51,7 @@ class Transport(ObjectStream[bytes]):
 
     @abstractmethod
     async def send(self, item: bytes) -> None:
-        """Send one frame. When cancelled in the middle of one, the transport is broken: then only ``aclose`` is allowed."""
+        """Send one frame. When cancelled in the middle of one, the transport is broken: then only ``aclose`` works."""
 
     @abstractmethod
     async def receive(self) -> bytes:
