@@ -181,7 +181,7 @@ class Replicator:
         state = self._room.known(feed)
         if state is None:
             return 0
-        return max((link.heard[state.number] for link in self._room.links), default=0)
+        return max((0, *(link.heard[state.number] for link in self._room.links)))
 
     def _links(self, session: SessionId | None) -> list[Link]:
         return list(self._room.links) if session is None else [self._room.sessions[session]]
