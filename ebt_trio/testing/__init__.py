@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .invariants import InvariantBroken
 from .links import LinkEnd, connected, link
+from .simulation import Simulation
 from .stores import check_store
 from .transports import check_transport
 
-__all__ = ["LinkEnd", "check_store", "check_transport", "connected", "link"]
+__all__ = ["InvariantBroken", "LinkEnd", "Simulation", "check_store", "check_transport", "connected", "link"]
