@@ -9,8 +9,18 @@ from typing import Any
 import pytest
 import trio
 
-from ebt_trio import EBT, FeedBehind, Limits, LocalProtocolError, MemoryStore, Message, PlainFormat, SQLiteStore, StoreError
-from ebt_trio.abc import Change, Format, Range
+from ebt_trio import (
+    EBT,
+    FeedBehind,
+    Limits,
+    LocalProtocolError,
+    MemoryStore,
+    Message,
+    PlainFormat,
+    SQLiteStore,
+    StoreError,
+)
+from ebt_trio.abc import Change, Range
 from ebt_trio.core.types import FeedHead, FeedId, Run
 from ebt_trio.errors import ForkDetected, InvalidMessage
 from ebt_trio.testing import connected, link
@@ -429,9 +439,8 @@ async def test_who_waits_when_the_ebt_is_left_is_told(autojump_clock: trio.testi
                 pass
         outcomes.append("events")
 
-    async with trio.open_nursery() as nursery:
-        async with EBT("alice") as alice:
-            for waiting in (wait, listen, events):
-                nursery.start_soon(waiting, alice)
-            await trio.sleep(1)
+    async with trio.open_nursery() as nursery, EBT("alice") as alice:
+        for waiting in (wait, listen, events):
+            nursery.start_soon(waiting, alice)
+        await trio.sleep(1)
     assert sorted(outcomes) == ["events", "subscribe", "wait_for"]

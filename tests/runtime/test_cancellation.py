@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from ebt_transports import tcp
 from ebt_trio import EBT, MemoryStore, SQLiteStore
 from ebt_trio.abc import Store, Transport
 from ebt_trio.testing import link
-from ebt_transports import tcp
 
 Promises = list[tuple[str, int]]
 """(feed, sequence) of messages whose append has returned."""
@@ -53,7 +53,9 @@ async def scenario(stores: list[Store], ends: list[Transport], promises: Promise
 
 
 def run_cancelled(
-    step: int, make: Callable[[], list[Store]], body: Callable[[list[Store], list[Transport], Promises], Awaitable[None]]
+    step: int,
+    make: Callable[[], list[Store]],
+    body: Callable[[list[Store], list[Transport], Promises], Awaitable[None]],
 ) -> bool:
     """Run ``body`` cancelled after ``step`` steps, then look at what is left. False: it was not cancelled any more."""
     instrument = CancelAtStep(step)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
+from ebt_transports.memory import memory_pair
 from ebt_trio import EBT, CloseReason, MemoryStore, SessionClosed, SQLiteStore, TransportError
 from ebt_trio.testing import connected, link
-from ebt_transports.memory import memory_pair
 
 
 async def test_the_example_of_the_documentation(autojump_clock: trio.testing.MockClock) -> None:
@@ -69,18 +69,17 @@ async def test_sqlite_under_an_autojump_clock(autojump_clock: trio.testing.MockC
 
 async def test_leaving_is_an_orderly_end_for_the_other_side(autojump_clock: trio.testing.MockClock) -> None:
     here, there = link()
-    async with EBT("alice") as alice, EBT("bob") as bob:
-        async with bob.session(there) as theirs:
-            async with alice.session(here) as ours:
-                assert await ours.wait_ready() == "bob"
-            assert await ours.wait_closed() == CloseReason(0, "", by_remote=False)
-            assert await theirs.wait_closed() == CloseReason(0, "", by_remote=True)
-            for wait in (theirs.wait_ready, theirs.wait_synced):
-                with pytest.raises(SessionClosed):
-                    await wait()
-            assert not alice.sessions
-            assert not bob.sessions
-            assert trio.current_time() < 0.5
+    async with EBT("alice") as alice, EBT("bob") as bob, bob.session(there) as theirs:
+        async with alice.session(here) as ours:
+            assert await ours.wait_ready() == "bob"
+        assert await ours.wait_closed() == CloseReason(0, "", by_remote=False)
+        assert await theirs.wait_closed() == CloseReason(0, "", by_remote=True)
+        for wait in (theirs.wait_ready, theirs.wait_synced):
+            with pytest.raises(SessionClosed):
+                await wait()
+        assert not alice.sessions
+        assert not bob.sessions
+        assert trio.current_time() < 0.5
 
 
 async def test_a_broken_link_cancels_the_block(autojump_clock: trio.testing.MockClock) -> None:
