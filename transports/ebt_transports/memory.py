@@ -111,8 +111,7 @@ class MemoryListener(Listener):
         """Stop listening; running handlers go on, and the name is free again. Closing twice is fine."""
         if self._names.get(self._name) is self:
             del self._names[self._name]
-        self._door.close()
-        self._callers.close()
+        self._callers.close()  # ends what waits at the door, too
         await trio.lowlevel.checkpoint()
 
     async def call(self, transport: MemoryTransport) -> None:
@@ -148,7 +147,7 @@ async def connect(name: str) -> MemoryTransport:
     mine.address = theirs.address = _PREFIX + name
     try:
         await listener.call(theirs)
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+    except trio.BrokenResourceError as exc:
         raise TransportError(f"cannot connect to {_PREFIX}{name}: its listener has just been closed") from exc
     return mine
 

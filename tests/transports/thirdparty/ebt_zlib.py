@@ -4,9 +4,9 @@ import zlib
 
 import trio
 
+from ebt_trio import connect, listen
 from ebt_trio.abc import Listener, Transport
 from ebt_trio.errors import FrameTooLarge, RemoteProtocolError
-from ebt_trio.transport import connect, listen
 
 
 class ZlibTransport(Transport):
