@@ -144,8 +144,9 @@ async def test_a_restored_backup_cannot_fork(autojump_clock: trio.testing.MockCl
         await bob.append("not of interest")
         async with EBT("alice") as restored, connected(restored, bob, delay=0.05) as (session, _):
             await session.wait_ready()
-            while not (peers := restored.status("alice").peers) or not peers[0].acknowledged:
-                await trio.sleep(0.01)  # until the note has come; the messages take another 0.1 s
+            # until the note has come; the messages take another 0.1 s
+            while not (peers := restored.status("alice").peers) or not peers[0].acknowledged:  # noqa: ASYNC110
+                await trio.sleep(0.01)
             assert dict(restored.clock) == {}
             with pytest.raises(FeedBehind, match="2 messages"):
                 await restored.append("a fork")
@@ -341,7 +342,7 @@ async def test_follows_are_saved_when_the_store_works_again(autojump_clock: trio
 
 async def test_a_store_that_fails_on_the_way_out() -> None:
     disk = Disk()
-    with pytest.raises(StoreError, match="disk full"):
+    with pytest.raises(StoreError, match="disk full"):  # noqa: PT012 - the block belongs to it
         async with EBT("alice", disk) as alice:
             alice.follow("bob")
             disk.failing = True
@@ -361,7 +362,7 @@ async def test_a_store_that_breaks_the_contract_ends_the_ebt_and_nobody_waits_fo
             await trio.lowlevel.checkpoint()
             return []
 
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="zip"):  # noqa: PT012 - the block belongs to it
         async with EBT("alice", Broken()) as alice:
             with pytest.raises(StoreError):
                 await alice.append("x")

@@ -18,17 +18,20 @@ from ebt_trio.testing import LinkEnd, connected, link
 
 @pytest.mark.parametrize("url", ["memory://hub", "tcp://127.0.0.1:0"])
 async def test_a_hub_and_its_callers(url: str) -> None:
-    async with EBT("hub", should_replicate=lambda feed, peer: True) as hub, trio.open_nursery() as nursery:
-        async with await listen(url) as listener:
-            await nursery.start(hub.serve, listener)
-            for name in ("a", "b", "c"):
-                nursery.start_soon(caller, name, listener.urls[0])
-            with trio.fail_after(10):
-                await hub.wait_for({"a": 1, "b": 1, "c": 1})
-                await hub.wait_synced()
-            assert {session.peer_id for session in hub.sessions} == {"a", "b", "c"}
-            assert hub.follows == {"hub", "a", "b", "c"}
-            nursery.cancel_scope.cancel()
+    async with (
+        EBT("hub", should_replicate=lambda feed, peer: True) as hub,
+        trio.open_nursery() as nursery,
+        await listen(url) as listener,
+    ):
+        await nursery.start(hub.serve, listener)
+        for name in ("a", "b", "c"):
+            nursery.start_soon(caller, name, listener.urls[0])
+        with trio.fail_after(10):
+            await hub.wait_for({"a": 1, "b": 1, "c": 1})
+            await hub.wait_synced()
+        assert {session.peer_id for session in hub.sessions} == {"a", "b", "c"}
+        assert hub.follows == {"hub", "a", "b", "c"}
+        nursery.cancel_scope.cancel()
 
 
 async def caller(name: str, url: str) -> None:
@@ -139,46 +142,53 @@ async def test_a_bad_session_ends_alone(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ebt_trio")
-    async with EBT("hub") as hub, trio.open_nursery() as nursery, hub.events() as events:
-        async with await listen("memory://hub") as listener:
-            await nursery.start(hub.serve, listener)
-            good = await connect("memory://hub")
-            async with EBT("bob") as bob, bob.session(good) as session:
-                await session.wait_ready()
-                async with await connect("memory://hub") as bad:
-                    await bad.send(b"GET / HTTP/1.1")
-                    while not isinstance(frame := decode(await bad.receive(), Limits()), Bye):
-                        pass
-                    assert frame.code == ByeCode.MALFORMED
-                await session.wait_synced()
-                whats: list[str] = []
-                async for event in events:
-                    whats.append(event.what.value)
-                    if {"connected", "failed"} <= set(whats):
-                        break
-            nursery.cancel_scope.cancel()
+    async with (
+        EBT("hub") as hub,
+        trio.open_nursery() as nursery,
+        hub.events() as events,
+        await listen("memory://hub") as listener,
+    ):
+        await nursery.start(hub.serve, listener)
+        good = await connect("memory://hub")
+        async with EBT("bob") as bob, bob.session(good) as session:
+            await session.wait_ready()
+            async with await connect("memory://hub") as bad:
+                await bad.send(b"GET / HTTP/1.1")
+                while not isinstance(frame := decode(await bad.receive(), Limits()), Bye):
+                    pass
+                assert frame.code == ByeCode.MALFORMED
+            await session.wait_synced()
+            whats: list[str] = []
+            async for event in events:
+                whats.append(event.what.value)
+                if {"connected", "failed"} <= set(whats):
+                    break
+        nursery.cancel_scope.cancel()
     assert any("connected, peer bob" in line for line in caplog.messages)
     assert any(record.levelno == logging.WARNING and "array" in record.getMessage() for record in caplog.records)
 
 
 async def test_too_many_are_refused(autojump_clock: trio.testing.MockClock) -> None:
-    async with EBT("hub", limits=Limits(sessions=2)) as hub, trio.open_nursery() as nursery:
-        async with await listen("memory://hub") as listener:
-            await nursery.start(hub.serve, listener)
-            first, second, third = [await connect("memory://hub") for _ in range(3)]
-            await trio.testing.wait_all_tasks_blocked()
-            assert decode(await third.receive(), Limits()) == Bye(ByeCode.REFUSED, "no more sessions")
-            with pytest.raises(anyio.EndOfStream):
-                await third.receive()
-            await third.aclose()
-            assert len(hub.sessions) == 2
-            await first.aclose()
-            await trio.testing.wait_all_tasks_blocked()
-            fourth = await connect("memory://hub")
-            assert isinstance(decode(await fourth.receive(), Limits()), Hello)
-            for transport in (second, fourth):
-                await transport.aclose()
-            nursery.cancel_scope.cancel()
+    async with (
+        EBT("hub", limits=Limits(sessions=2)) as hub,
+        trio.open_nursery() as nursery,
+        await listen("memory://hub") as listener,
+    ):
+        await nursery.start(hub.serve, listener)
+        first, second, third = [await connect("memory://hub") for _ in range(3)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert decode(await third.receive(), Limits()) == Bye(ByeCode.REFUSED, "no more sessions")
+        with pytest.raises(anyio.EndOfStream):
+            await third.receive()
+        await third.aclose()
+        assert len(hub.sessions) == 2
+        await first.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        fourth = await connect("memory://hub")
+        assert isinstance(decode(await fourth.receive(), Limits()), Hello)
+        for transport in (second, fourth):
+            await transport.aclose()
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_newer_session_replaces_the_older(autojump_clock: trio.testing.MockClock) -> None:
@@ -226,13 +236,18 @@ async def test_both_dial_each_other(names: tuple[str, str], autojump_clock: trio
 
 
 async def test_two_devices_under_one_id_are_two_peers(autojump_clock: trio.testing.MockClock) -> None:
-    async with EBT("alice") as alice, EBT("bob") as phone, EBT("bob") as laptop:
-        async with connected(alice, phone) as (one, _), connected(alice, laptop) as (two, _):
-            await one.wait_ready()
-            await two.wait_ready()
-            await trio.sleep(5)
-            assert one.is_ready
-            assert two.is_ready
+    async with (
+        EBT("alice") as alice,
+        EBT("bob") as phone,
+        EBT("bob") as laptop,
+        connected(alice, phone) as (one, _),
+        connected(alice, laptop) as (two, _),
+    ):
+        await one.wait_ready()
+        await two.wait_ready()
+        await trio.sleep(5)
+        assert one.is_ready
+        assert two.is_ready
 
 
 async def test_a_block_ends_dialled_sessions_and_unblock_brings_them_back(

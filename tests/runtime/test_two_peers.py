@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 
 from ebt_transports.memory import memory_pair
-from ebt_trio import EBT, CloseReason, MemoryStore, SessionClosed, SQLiteStore, TransportError
+from ebt_trio import (
+    EBT,
+    ByeCode,
+    CloseReason,
+    HandshakeError,
+    MemoryStore,
+    RemoteProtocolError,
+    SessionClosed,
+    SQLiteStore,
+    TransportError,
+)
 from ebt_trio.testing import connected, link
 
 
@@ -52,7 +64,7 @@ async def test_both_ways_and_live(autojump_clock: trio.testing.MockClock) -> Non
         assert [message.sequence for message in messages] == list(range(1, 1011))
 
 
-async def test_sqlite_under_an_autojump_clock(autojump_clock: trio.testing.MockClock, tmp_path) -> None:
+async def test_sqlite_under_an_autojump_clock(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
     path = tmp_path / "alice.db"
     async with EBT("alice", SQLiteStore(path, threads=False)) as alice, EBT("bob") as bob:
         alice.follow("bob")
@@ -72,8 +84,8 @@ async def test_leaving_is_an_orderly_end_for_the_other_side(autojump_clock: trio
     async with EBT("alice") as alice, EBT("bob") as bob, bob.session(there) as theirs:
         async with alice.session(here) as ours:
             assert await ours.wait_ready() == "bob"
-        assert await ours.wait_closed() == CloseReason(0, "", by_remote=False)
-        assert await theirs.wait_closed() == CloseReason(0, "", by_remote=True)
+        assert await ours.wait_closed() == CloseReason(ByeCode.DONE, "", by_remote=False)
+        assert await theirs.wait_closed() == CloseReason(ByeCode.DONE, "", by_remote=True)
         for wait in (theirs.wait_ready, theirs.wait_synced):
             with pytest.raises(SessionClosed):
                 await wait()
@@ -83,22 +95,65 @@ async def test_leaving_is_an_orderly_end_for_the_other_side(autojump_clock: trio
 
 
 async def test_a_broken_link_cancels_the_block(autojump_clock: trio.testing.MockClock) -> None:
-    here, there = link()
-    async with EBT("alice") as alice, EBT("bob") as bob:
-        with pytest.raises(TransportError, match="broken"):
-            async with connected_by(alice, bob, here, there):
-                await trio.sleep(1)
-                here.cut()
+    near, far = link()
+    async with EBT("alice") as alice, EBT("bob") as bob, trio.open_nursery() as nursery:
+
+        async def other_side() -> None:
+            with pytest.raises(TransportError):
+                async with bob.session(far):
+                    await trio.sleep_forever()
+
+        nursery.start_soon(other_side)
+        with pytest.raises(TransportError, match="broken"):  # noqa: PT012 - the block belongs to it
+            async with alice.session(near) as session:
+                await session.wait_ready()
+                near.cut()
                 await trio.sleep_forever()
         assert not alice.sessions
 
 
-def connected_by(alice, bob, here, there):
-    from contextlib import asynccontextmanager
+async def test_if_both_fail_the_block_wins_with_a_note(autojump_clock: trio.testing.MockClock) -> None:
+    near, _ = link()
+    mine = ValueError("mine")
+    async with EBT("alice") as alice:
+        with pytest.raises(ValueError, match="mine") as caught:  # noqa: PT012 - the block belongs to it
+            async with alice.session(near):
+                try:
+                    await trio.sleep_forever()  # HELLO never comes
+                finally:
+                    raise mine
+        assert caught.value is mine
+        assert any("HELLO" in note for note in mine.__notes__)
 
-    @asynccontextmanager
-    async def both():
-        async with alice.session(here) as ours, bob.session(there) as theirs:
-            yield ours, theirs
 
-    return both()
+async def test_an_error_of_the_session_leaves_bare_through_a_nursery_of_the_block(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    near, _ = link()
+    async with EBT("alice") as alice:
+        with pytest.raises(HandshakeError, match="HELLO"):
+            async with alice.session(near), trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+
+
+async def test_a_bug_in_a_session_is_not_hidden(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with EBT("alice") as alice, EBT("bob") as bob:
+        near, far = link()
+
+        def broken(*args: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        async def other_side() -> None:
+            with pytest.raises(RemoteProtocolError, match="internal") as caught:
+                async with bob.session(far):
+                    await trio.sleep_forever()
+            assert caught.value.code is ByeCode.INTERNAL
+
+        monkeypatch.setattr(alice._driver.core, "heard_digest", broken)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other_side)
+            with pytest.raises(ZeroDivisionError, match="a bug"):
+                async with alice.session(near):
+                    await trio.sleep_forever()
