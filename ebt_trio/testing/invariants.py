@@ -22,66 +22,78 @@ def check_invariants(core: Replicator, now: float) -> None:
     :raises InvariantBroken: the name of the invariant, the feed, the state
     """
     links = core.ownership.links
-    for feed in core.feeds:
-        _check_heads(feed)
-        _check_one_owner(feed, core)
-        if feed.followed:
-            _check_never_stuck(core, feed, links, now)
+    owned = 0
     loads: dict[Link, int] = dict.fromkeys(links, 0)
     for feed in core.feeds:
+        _check_heads(feed)
+        if feed.owner is not None:
+            owned += 1
+            if not feed.owner.flags[feed.number] & EAGER:
+                raise InvariantBroken(f"one owner: {feed}: the owner was not asked")
+        if feed.followed:
+            _check_never_stuck(core, feed, links)
         if feed.load_link is not None:
             loads[feed.load_link] = loads.get(feed.load_link, 0) + feed.load
-            _require(0 < feed.load <= LOAD_CAP, "load", feed, f"load {feed.load}")
+            if not 0 < feed.load <= LOAD_CAP:
+                raise InvariantBroken(f"load: {feed}: {feed.load}")
+    eager = 0
     for link, load in loads.items():
-        _require(link.load == load, "load", None, f"{link} has load {link.load}, its feeds {load}")
+        if link.load != load:
+            raise InvariantBroken(f"load: {link} has load {link.load}, its feeds {load}")
     for link in links:
-        _check_ready(core, link)
-
-
-def _require(condition: bool, invariant: str, feed: Feed | None, detail: str) -> None:
-    if not condition:
-        raise InvariantBroken(f"{invariant}: {feed}: {detail}")
+        for number, flags in enumerate(link.flags):
+            if flags & EAGER:
+                eager += 1
+            if flags & WANTS:
+                _check_pushed(link, core.feeds[number])
+    if eager != owned:
+        raise InvariantBroken(f"one owner: {owned} feeds have an owner, {eager} are asked for")
 
 
 def _check_heads(feed: Feed) -> None:
-    _require(feed.inflight >= 0, "in order", feed, f"{feed.inflight} appends in flight")
-    _require(feed.accepted >= feed.durable, "in order", feed, "durable beyond accepted")
-    if feed.inflight == 0:
-        _require(
-            feed.accepted == max(feed.durable, feed.floor), "in order", feed, "accepted and on no way to the store"
-        )
+    if feed.inflight < 0:
+        raise InvariantBroken(f"in order: {feed}: {feed.inflight} appends in flight")
+    if feed.accepted < feed.durable:
+        raise InvariantBroken(f"in order: {feed}: durable beyond accepted")
+    if feed.inflight == 0 and feed.accepted != max(feed.durable, feed.floor):
+        raise InvariantBroken(f"in order: {feed}: accepted, and on no way to the store")
 
 
-def _check_one_owner(feed: Feed, core: Replicator) -> None:
-    eager = [link for link in core.ownership.links if link.flags[feed.number] & EAGER]
-    _require(eager == ([feed.owner] if feed.owner else []), "one owner", feed, f"eager: {eager}")
-
-
-def _check_never_stuck(core: Replicator, feed: Feed, links: list[Link], now: float) -> None:
+def _check_never_stuck(core: Replicator, feed: Feed, links: list[Link]) -> None:
     ahead = [link for link in links if link.claims(feed)]
     if not ahead:
-        _require(feed.class_ is Class.IDLE and feed.deadline is None, "idle", feed, "a deadline with nobody ahead")
-        return
-    _require(feed.class_ is not Class.IDLE, "never stuck", feed, f"idle with {ahead} ahead")
-    if feed.class_ is Class.WAIT:
-        queues = [link for link in ahead if feed.number in link.waiting]
-        _require(bool(queues), "never stuck", feed, "waits nowhere")
-        for link in queues:
-            _require(not link.has_room, "never stuck", feed, f"waits at {link}, which has room")
-            owing = [other for other in core.feeds if other.load_link is link]
-            _require(all(other.deadline is not None for other in owing), "never stuck", feed, "waits for no deadline")
-        return
-    _require(feed.deadline is not None, "never stuck", feed, f"{feed.class_} without a deadline, {ahead} ahead")
-    deadline = core.next_deadline()
-    _require(deadline is not None and deadline <= (feed.deadline or 0), "never stuck", feed, "its deadline is no timer")
+        if feed.class_ is not Class.IDLE or feed.deadline is not None:
+            raise InvariantBroken(f"idle: {feed}: a deadline with nobody ahead")
+    elif feed.class_ is Class.IDLE:
+        raise InvariantBroken(f"never stuck: {feed}: idle with {ahead} ahead")
+    elif feed.class_ is Class.WAIT:
+        _check_waiting(core, feed, ahead)
+    elif feed.deadline is None:
+        raise InvariantBroken(f"never stuck: {feed}: {feed.class_} without a deadline, {ahead} ahead")
+    else:
+        deadline = core.next_deadline()
+        if deadline is None or deadline > feed.deadline:
+            raise InvariantBroken(f"never stuck: {feed}: its deadline is no timer")
 
 
-def _check_ready(core: Replicator, link: Link) -> None:
+def _check_waiting(core: Replicator, feed: Feed, ahead: list[Link]) -> None:
+    queues = [link for link in ahead if feed.number in link.waiting]
+    if not queues:
+        raise InvariantBroken(f"never stuck: {feed}: waits nowhere")
+    for link in queues:
+        if link.has_room:
+            raise InvariantBroken(f"never stuck: {feed}: waits at {link}, which has room")
+        if any(other.deadline is None for other in core.feeds if other.load_link is link):
+            raise InvariantBroken(f"never stuck: {feed}: waits at {link} for no deadline")
+
+
+def _check_pushed(link: Link, feed: Feed) -> None:
     """What a peer wants and we have is about to be sent."""
-    for feed in core.feeds:
-        number = feed.number
-        if not link.flags[number] & WANTS or link.cursor[number] >= feed.durable:
-            continue
-        moving = number in link.ready or number in link.retries or number in link.starts
-        _require(moving or not link.shares(feed), "push", feed, f"{link} wants it and gets nothing")
-        _require(link.heard[number] != DECLINED, "consent", feed, f"{link} declined and wants")
+    number = feed.number
+    if link.cursor[number] >= feed.durable:
+        return
+    moving = number in link.ready or number in link.retries or number in link.starts
+    if not moving and link.shares(feed):
+        raise InvariantBroken(f"push: {feed}: {link} wants it and gets nothing")
+    if link.heard[number] == DECLINED:
+        raise InvariantBroken(f"consent: {feed}: {link} declined and wants")

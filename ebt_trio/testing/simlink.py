@@ -59,7 +59,7 @@ class End:
             self._send("acks", dict(out.acks), len(out.acks))
         runs: list[Run] = []
         for range_ in out.ranges:
-            if peer.reads_broken:
+            if peer.reads_broken or range_.feed in peer.unreadable:
                 peer.handle(ev.ReadFailed(self.session, range_.feed))
                 continue
             payloads = peer.store.read(range_.feed, range_.first, min(range_.limit, sim.batch))
@@ -140,6 +140,7 @@ class End:
         """BYE: what was sent before arrives, then the other side goes down, too."""
         if not self.link.open:
             return
+        self.peer.sim.happened(f"{self.peer.id}>{self.link.other(self).peer.id} bye {text}".rstrip())
         self.up = False
         self.go_down()
         other = self.link.other(self)
@@ -191,15 +192,18 @@ class SimLink:
         if not self.open:
             return
         self.open = False
+        self.sim.happened(f"{self.a.peer.id}={self.b.peer.id} cut")
         delays = notice if isinstance(notice, tuple) else (notice, notice)
         for end, delay in zip((self.a, self.b), delays, strict=True):
             self.sim.after(delay, end.go_down)
 
     def freeze(self) -> None:
         """Nothing arrives any more, nothing is lost, nobody notices."""
+        self.sim.happened(f"{self.a.peer.id}={self.b.peer.id} freezes")
         self.frozen = True
 
     def thaw(self) -> None:
+        self.sim.happened(f"{self.a.peer.id}={self.b.peer.id} thaws")
         self.frozen = False
         frames, self.frozen_frames = self.frozen_frames, []
         for end, frame in frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 class SimPeer:
     """One peer: a core, a store, and the actions of the core carried out."""
 
-    def __init__(self, sim: Simulation, id: PeerId, store: SimStore) -> None:
+    def __init__(
+        self,
+        sim: Simulation,
+        id: PeerId,
+        store: SimStore,
+        should_replicate: Callable[[FeedId, PeerId], bool] | None = None,
+    ) -> None:
         self.sim = sim
         self.id = id
         self.store = store
@@ -33,10 +39,16 @@ class SimPeer:
         self.ends: dict[SessionId, End] = {}
         self.reports: Counter[What] = Counter()
         self.store_broken = False
+        """Appends fail."""
         self.reads_broken = False
-        self.should_replicate: Callable[[FeedId, PeerId], bool] | None = None
+        """Reads fail, of all feeds."""
+        self.unreadable: set[FeedId] = set()
+        """Reads of these feeds fail."""
+        self.should_replicate = should_replicate
         self.validate: Callable[[Run, PeerId], bool] = lambda run, peer: True
+        """May this run from that peer be stored?"""
         self._tick_at: float | None = None
+        self._stored_at = 0.0
         self._life = 0
         self._dirty = False
 
@@ -58,6 +70,7 @@ class SimPeer:
 
     def crash(self) -> None:
         """Lose everything that is not in the store; links break without a word."""
+        self.sim.happened(f"{self.id} crashes")
         self.up = False
         self._life += 1
         for end in list(self.ends.values()):
@@ -65,7 +78,13 @@ class SimPeer:
         self.ends.clear()
 
     def restart(self) -> None:
+        self.sim.happened(f"{self.id} restarts")
         self.start()
+
+    def mute(self) -> None:
+        """Say and do nothing any more, with links up: from now on a script speaks, with :meth:`End.send_raw`."""
+        self.sim.happened(f"{self.id} goes mute")
+        self.up = False
 
     # -- what applications do
 
@@ -73,11 +92,14 @@ class SimPeer:
     def clock(self) -> dict[FeedId, int]:
         return {feed: self.store.head(feed).head for feed in self.store.feeds if self.store.head(feed).head}
 
-    def append(self, count: int = 1, feed: str | None = None, fork: str = "") -> None:
-        """Append to our own feed (or to ``feed``); durable at once."""
+    def append(
+        self, count: int = 1, feed: str | None = None, fork: str = "", payloads: Sequence[bytes] | None = None
+    ) -> None:
+        """Append ``count`` messages, or these ``payloads``, to our own feed (or to ``feed``); durable at once."""
         id = FeedId(feed or self.id)
         head = self.store.head(id).head
-        run = Run(id, head + 1, [payload_of(id, head + 1 + i, fork) for i in range(count)])
+        run = Run(id, head + 1, payloads or [payload_of(id, head + 1 + i, fork) for i in range(count)])
+        self.sim.happened(f"{self.id} appends {id}:{run.first}-{run.last}")
         stored = self.store.append(run)
         assert stored is not None
         self.sim.sent_at.setdefault((id, stored.head), self.sim.now)
@@ -85,10 +107,12 @@ class SimPeer:
 
     def follow(self, *feeds: str, last: int | None = None) -> None:
         for feed in feeds:
+            self.sim.happened(f"{self.id} follows {feed}")
             self.store.follows[FeedId(feed)] = last
             self.handle(ev.Follow(FeedId(feed), last))
 
     def unfollow(self, feed: str) -> None:
+        self.sim.happened(f"{self.id} unfollows {feed}")
         self.store.follows.pop(FeedId(feed), None)
         self.handle(ev.Unfollow(FeedId(feed)))
 
@@ -100,11 +124,13 @@ class SimPeer:
 
     def block(self, target: str, origin: str | None = None) -> None:
         key = (PeerId(target), None if origin is None else FeedId(origin))
+        self.sim.happened(f"{self.id} blocks {target}{f' for {origin}' if origin else ''}")
         self.store.blocks[key] = None
         self.handle(ev.Block(*key))
 
     def unblock(self, target: str, origin: str | None = None) -> None:
         key = (PeerId(target), None if origin is None else FeedId(origin))
+        self.sim.happened(f"{self.id} unblocks {target}{f' for {origin}' if origin else ''}")
         self.store.blocks.pop(key, None)
         self.handle(ev.Unblock(*key))
 
@@ -139,7 +165,8 @@ class SimPeer:
                 raise InvariantBroken(f"consent: {self.id} appends {action.run.feed}, which it does not follow")
             end = self.ends.get(action.session)
             peer = end.link.other(end).peer.id if end else PeerId("")
-            self.sim.after(self.sim.store_delay(), self._store, self._life, action, peer)
+            self._stored_at = max(self._stored_at, self.sim.now + self.sim.store_delay())  # in order
+            self.sim.at(self._stored_at, self._store, self._life, action, peer)
         elif isinstance(action, Wake):
             end = self.ends.get(action.session)
             if end is not None:

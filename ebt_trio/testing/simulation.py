@@ -40,7 +40,7 @@ class Simulation:
     :param seed: decides everything that is not given
     :param latency: of a link, in seconds, one way; or a range, drawn once per link
     :param jitter: mean of an exponential delay added to each frame, in seconds
-    :param store_delay: how long an append takes to be durable, in seconds
+    :param store_delay: how long an append takes to be durable, in seconds; or a range, drawn for each
     :param batch: at most so many messages in a frame
     :param check: check the invariants of a peer after each of its events (costs time in large networks)
     """
@@ -51,7 +51,7 @@ class Simulation:
         *,
         latency: float | tuple[float, float] = 0.02,
         jitter: float = 0.0,
-        store_delay: float = 0.001,
+        store_delay: float | tuple[float, float] = 0.001,
         batch: int = 64,
         config: Config | None = None,
         check: bool = True,
@@ -64,7 +64,7 @@ class Simulation:
         self.peers: dict[PeerId, SimPeer] = {}
         self.links: list[SimLink] = []
         self.trace: list[str] = []
-        """What was sent, one line a frame: ``0.020 alice>bob notes alice=3,lazy``."""
+        """What was sent, one line a frame: ``0.020 alice>bob notes alice=3,lazy``; and what happened to links and peers."""
         self.frames: Counter[str] = Counter()
         """Frames sent by kind; ``payloads`` and ``note entries`` count what is in them."""
         self.payloads: Counter[tuple[PeerId, FeedId, int]] = Counter()
@@ -85,9 +85,16 @@ class Simulation:
 
     # -- building
 
-    def peer(self, id: str, *, follow: Iterable[str] = (), store: SimStore | None = None) -> SimPeer:
+    def peer(
+        self,
+        id: str,
+        *,
+        follow: Iterable[str] = (),
+        store: SimStore | None = None,
+        should_replicate: Callable[[FeedId, PeerId], bool] | None = None,
+    ) -> SimPeer:
         """A new peer, up, following its own feed and ``follow``."""
-        peer = SimPeer(self, PeerId(id), store or SimStore(self.rng.randbytes(16)))
+        peer = SimPeer(self, PeerId(id), store or SimStore(self.rng.randbytes(16)), should_replicate)
         peer.store.follows.setdefault(FeedId(id), None)
         for feed in follow:
             peer.store.follows.setdefault(FeedId(feed), None)
@@ -104,15 +111,27 @@ class Simulation:
         ends = self.peers[PeerId(a)], self.peers[PeerId(b)]
         link = SimLink(self, *ends, latency, self._jitter if jitter is None else jitter, rate)
         self.links.append(link)
+        self.happened(f"{a}={b} connect")
         link.shake_hands()
         return link
+
+    def link(self, a: str, b: str) -> SimLink:
+        """The newest open link between two peers.
+
+        :raises KeyError: there is none
+        """
+        for link in reversed(self.links):
+            if link.open and {link.a.peer.id, link.b.peer.id} == {a, b}:
+                return link
+        raise KeyError(f"no open link between {a} and {b}")
 
     def new_session(self) -> SessionId:
         self._sessions += 1
         return SessionId(self._sessions)
 
     def store_delay(self) -> float:
-        return self._store_delay
+        delay = self._store_delay
+        return self.rng.uniform(*delay) if isinstance(delay, tuple) else delay
 
     # -- running
 
@@ -166,6 +185,22 @@ class Simulation:
             self.frames["note entries"] += len(content)
         if self._trace:
             self.trace.append(f"{self.now:.3f} {end.peer.id}>{other.id} {kind} {_describe(kind, content)}".rstrip())
+
+    def happened(self, what: str) -> None:
+        """Write something into the trace that is no frame."""
+        if self._trace:
+            self.trace.append(f"{self.now:.3f} {what}")
+
+    def said(self, who: str, kind: str) -> list[str]:
+        """What of the trace went one way, in order, without times: ``said("alice>bob", "notes")``."""
+        lines = (line.split(" ")[1:] for line in self.trace)
+        return [" ".join(line[2:]) for line in lines if line[:2] == [who, kind]]
+
+    def count_anew(self) -> None:
+        """Forget the traffic so far: ``trace``, ``frames`` and ``payloads`` begin again."""
+        self.trace.clear()
+        self.frames.clear()
+        self.payloads.clear()
 
     def delivered(self, peer: SimPeer, feed: FeedId, sequence: int) -> None:
         self.delivered_at.setdefault((peer.id, feed, sequence), self.now)
