@@ -183,10 +183,9 @@ class Link:
 
     def grow(self, count: int) -> None:
         missing = count - len(self.flags)
-        if missing > 0:
-            self.cursor.extend(array("q", [NONE]) * missing)
-            self.flags.extend(bytes(missing))
-            self.memory.grow()
+        self.cursor.extend(array("q", [NONE]) * missing)
+        self.flags.extend(bytes(missing))
+        self.memory.grow()
 
     def detach(self, names: Sequence[FeedId]) -> None:
         """Go on without the memory: a newer session with the same peer remembers from now on."""

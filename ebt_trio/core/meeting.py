@@ -72,14 +72,11 @@ class Meeting:
         elif told >= 0 or (told == DECLINED and not known):
             link.pending[number] = Say.DECLINE
 
-    def down(self, event: ev.SessionDown) -> None:
+    def down(self, link: Link) -> None:
         room = self._room
-        link = room.sessions.get(event.session)
-        if link is None:
-            return
         if link.up:
             self._drop(link)
-        del room.sessions[event.session]
+        del room.sessions[link.session]
         room.report(What.DISCONNECTED, link.peer)
         if not any(_same_peer(link, other) for other in room.links):
             # We, the larger id, have been ignoring older sessions that the other side may never have given up.

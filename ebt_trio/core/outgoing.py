@@ -76,8 +76,6 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> dict
         if link.shares(feed) and 0 <= link.told[number] != feed.durable:
             acks[feed.id] = feed.durable
             link.memory.told.put(number, feed.durable)
-        elif link.shares(feed) and link.told[number] == NONE:
-            link.pending.setdefault(number, Say.LAZY)
     link.statistics.acks_sent += len(acks)
     return acks
 

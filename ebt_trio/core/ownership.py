@@ -381,8 +381,5 @@ class Ownership:
         first = feed.mark_link
         if first is not None and first in others and first.has_room:
             others = [first]
-        if others:
-            feed.verdict, feed.verdict_link, feed.verdict_time = Verdict.GRAFT, owner, now
-            self._move_or_wait(feed, others, now)
-        else:
-            self.evaluate(feed, now)
+        feed.verdict, feed.verdict_link, feed.verdict_time = Verdict.GRAFT, owner, now
+        self._move_or_wait(feed, others, now)

@@ -138,7 +138,7 @@ class Replicator:
     def _down(self, event: ev.SessionDown) -> None:
         link = self._room.sessions.get(event.session)
         if link is not None:
-            self._meeting.down(event)
+            self._meeting.down(link)
             self._meters.pop(event.session, None)
             self._past.add(link.statistics)
 
