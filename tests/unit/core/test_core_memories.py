@@ -1,0 +1,84 @@
+"""What of all that is remembered stays in this process."""
+
+from __future__ import annotations
+
+import pytest
+
+from ebt_trio.core import memories as module
+from ebt_trio.core.memories import Memories
+from ebt_trio.core.types import FeedId, PeerId, PeerKey, Remembered
+
+NAMES = [FeedId("f"), FeedId("g")]
+
+
+def key(peer: str) -> PeerKey:
+    return PeerKey(PeerId(peer), b"store", False)
+
+
+def test_nobody_is_remembered_at_first() -> None:
+    memories = Memories(NAMES)
+    assert not memories.has(key("bob"))
+    assert memories.heard_digest(key("bob")) == b""
+    assert memories.heard_digest(None) == b""
+    assert memories.take_unsaved(10) == {}
+
+
+def test_a_session_without_key_is_remembered_by_nobody() -> None:
+    memories = Memories(NAMES)
+    memory = memories.take(None)
+    memory.told.put(0, 1)
+    assert memories.take_unsaved(10) == {}
+
+
+def test_the_same_peer_gets_the_same_memory() -> None:
+    memories = Memories(NAMES)
+    assert memories.take(key("bob")) is memories.take(key("bob"))
+    assert memories.take(key("bob")) is not memories.take(key("carol"))
+    assert memories.has(key("bob"))
+
+
+def test_rows_are_recalled_also_of_feeds_numbered_since() -> None:
+    names = list(NAMES)
+    memories = Memories(names)
+    memories.recall(key("bob"), [(0, Remembered(NAMES[0], 1, 2))])
+    names.append(FeedId("h"))
+    memories.recall(key("bob"), [(2, Remembered(names[2], 3, None))])
+    memory = memories.take(key("bob"))
+    assert list(memory.told.values) == [1, -2, 3]
+    assert memories.heard_digest(key("bob")) == memory.heard_digest() != b""
+
+
+def test_recalling_nothing_is_remembering_that() -> None:
+    memories = Memories(NAMES)
+    memories.recall(key("bob"), [])
+    assert memories.has(key("bob"))
+
+
+def test_unsaved_rows_up_to_a_limit_over_all_peers() -> None:
+    memories = Memories(NAMES)
+    for peer in ("bob", "carol"):
+        memory = memories.take(key(peer))
+        memory.told.put(0, 1)
+        memory.told.put(1, 1)
+    taken = [memories.take_unsaved(3) for _ in range(3)]
+    assert [{key.peer: len(rows) for key, rows in rows.items()} for rows in taken] == [
+        {"bob": 2, "carol": 1},
+        {"carol": 1},
+        {},
+    ]
+
+
+def test_the_least_recently_used_is_dropped_when_saved_and_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_ENTRIES", 4)
+    memories = Memories(NAMES)
+    for peer in ("bob", "carol", "dave", "erin"):
+        memory = memories.take(key(peer))
+        memory.told.put(0, 1)
+        memory.in_use = peer == "bob"
+    memories.take(key("carol")).in_use = False  # again, so that dave is the oldest
+    memories.take_unsaved(10)
+    assert memories.has(key("dave"))  # only now is all saved
+    memories.take_unsaved(10)
+    assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]
+    memories.take_unsaved(10)
+    assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]

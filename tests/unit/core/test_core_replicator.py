@@ -1,0 +1,152 @@
+"""The front: the clock, counters, wakes, and no I/O."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import ebt_trio.core
+from ebt_trio.core import events as ev
+from ebt_trio.core.types import FeedId, Run, SessionId
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+CORE = sorted(Path(next(iter(ebt_trio.core.__path__))).glob("*.py"))
+FORBIDDEN = {"trio", "anyio", "asyncio", "threading", "time", "socket", "select", "os"}
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_no_io_no_clock_no_randomness_of_its_own(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = {(node.module or "").partition(".")[0]}
+            if node.module == "random":
+                assert [alias.name for alias in node.names] == ["Random"]
+        else:
+            continue
+        assert not names & FORBIDDEN
+
+
+def test_every_event_has_a_handler(bench: type[Bench]) -> None:
+    peer = bench()
+    for event in ev.Event.__args__:
+        assert event in peer.core._handlers
+
+
+# -- the clock
+
+
+def test_the_clock_is_live_and_has_no_zeros(bench: type[Bench]) -> None:
+    peer = bench(follow=["f", "g"], have={"f": 3})
+    clock = peer.core.clock
+    assert clock == {"f": 3}
+    assert (len(clock), list(clock), repr(clock)) == (1, ["f"], "{'f': 3}")
+    peer.store("g", 1)
+    assert clock == {"f": 3, "g": 1}
+    with pytest.raises(KeyError):
+        clock[FeedId("h")]
+    peer.unfollow("g")
+    assert FeedId("g") in clock  # it is held all the same
+
+
+def test_an_unknown_feed(bench: type[Bench]) -> None:
+    core = bench().core
+    id = FeedId("unheard of")
+    assert (core.first(id), core.accepted(id), core.claimed(id)) == (1, 0, 0)
+
+
+def test_what_others_claim(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 3})
+    assert peer.core.claimed(FeedId("f")) == 0
+    peer.up("bob", "f=2,lazy", "end")
+    peer.up("carol", "f=5,lazy", "end")
+    assert peer.core.claimed(FeedId("f")) == 5
+    peer.down("carol")
+    assert peer.core.claimed(FeedId("f")) == 2
+
+
+# -- counters
+
+
+def test_counters_of_one_session_and_of_all_there_were(bench: type[Bench]) -> None:
+    peer = bench(follow=["f", "g"], have={"g": 2})
+    peer.up("bob", "f=2,lazy", "g=0,eager", "f:1-2", "end")
+    peer.out("bob")
+    peer.up("carol", "f=1,lazy", "f:1", "end")
+    bob = peer.core.statistics(peer.session("bob"))
+    assert (bob.messages_received, bob.messages_sent, bob.grafts, bob.notes_received) == (2, 2, 1, 2)
+    assert peer.core.statistics().messages_received == 3
+    peer.down("bob")
+    total = peer.core.statistics()
+    assert (total.messages_received, total.messages_sent, total.duplicates) == (3, 2, 1)
+    with pytest.raises(KeyError):
+        peer.core.statistics(peer.session("bob"))
+
+
+def test_a_session_taken_over_still_counts(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=2,lazy", "f:1-2", "end", instance=b"one")
+    peer.up("newer", peer="bob", instance=b"one")
+    assert peer.core.statistics().messages_received == 2
+    peer.down("bob")
+    peer.down("bob")
+    assert peer.core.statistics().messages_received == 2
+
+
+# -- wakes
+
+
+def test_only_sessions_that_count_are_woken(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=2,lazy", "end")
+    peer.woken.clear()
+    peer.down("bob")
+    assert peer.woken == set()
+
+
+def test_every_session_with_something_to_say_is_woken(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=0,lazy", "end")
+    peer.up("carol", "f=0,eager", "end")
+    peer.woken.clear()
+    peer.store("f", 1)
+    assert peer.woken == {"bob", "carol"}
+
+
+def test_a_new_owner_is_woken(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=1,lazy", "f:1", "end")
+    peer.up("carol", "f=1,lazy", "end")
+    peer.hear("carol", "f=2,lazy")
+    peer.woken.clear()
+    peer.wait(0.1)
+    assert peer.woken == {"bob", "carol"}
+
+
+# -- time
+
+
+def test_a_tick_is_harmless_at_any_time(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=2,lazy", "end")
+    before = peer.stands()
+    peer.handle(ev.Tick())
+    assert peer.stands() == before
+
+
+def test_reprs_for_those_who_debug(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 1})
+    peer.up("bob", "f=2,lazy", "end")
+    link = peer.link("bob")
+    assert repr(link) == "<Link 1 'bob'>"
+    assert repr(peer.feed()) == "<Feed 'f' 1/1 claimed owner=<Link 1 'bob'>>"
+    peer.down("bob")
+    assert repr(link) == "<Link 1 'bob' down>"
+    assert Run(FeedId("f"), 3, [b"", b""]).last == 4
+    assert SessionId(1) == 1
