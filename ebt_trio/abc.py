@@ -97,9 +97,13 @@ class Listener(AsyncResource):
 class Scheme(Protocol):
     """What the entry-point group ``ebt_trio.transports`` names: transports of one URL scheme."""
 
-    async def connect(self, url: str) -> Transport: ...
+    async def connect(self, url: str) -> Transport:
+        """See :func:`ebt_trio.connect`, which passes the whole URL on."""
+        ...
 
-    async def listen(self, url: str) -> Listener: ...
+    async def listen(self, url: str) -> Listener:
+        """See :func:`ebt_trio.listen`, likewise."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,7 @@ class Session:
 
     @property
     def traffic(self) -> Traffic:
+        """Frames and bytes so far."""
         return self._wire.traffic
 
     async def wait_settled(self) -> None:

@@ -55,6 +55,7 @@ class Statistics:
 
     @classmethod
     def of(cls, traffic: Traffic, core: CoreStatistics) -> Statistics:
+        """What went over transports, and what the core counted, in one."""
         return cls(
             frames_sent=traffic.frames_sent,
             frames_received=traffic.frames_received,

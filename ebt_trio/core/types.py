@@ -54,6 +54,7 @@ class Run:
 
     @property
     def last(self) -> int:
+        """The sequence of the last payload."""
         return self.first + len(self.payloads) - 1
 
 
