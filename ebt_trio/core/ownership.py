@@ -219,6 +219,8 @@ class Ownership:
 
     def adopt(self, feed: Feed, link: Link, now: float) -> None:
         """Take the feed from its own author, who has just come up, unless somebody is delivering it right now."""
+        if feed.last and feed.empty and not link.claims(feed):
+            return  # only its newest messages are wanted: how many it has must be known first
         if feed.owner is None or not feed.owner.claims(feed):
             self._graft(feed, link, now)
             self.evaluate(feed, now)

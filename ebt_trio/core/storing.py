@@ -74,7 +74,7 @@ class Storing:
             feed.failing += 1
             if link is not None:
                 room.ownership.lost(feed, link, room.now)
-        elif link is not None:
+        elif link is not None and feed.number not in link.refused:
             link.refused.add(feed.number)
             room.decline(link, feed)
             room.report(What.INVALID, link.peer, feed.id, event.detail)
