@@ -64,7 +64,7 @@ class Simulation:
         self.peers: dict[PeerId, SimPeer] = {}
         self.links: list[SimLink] = []
         self.trace: list[str] = []
-        """What was sent, one line a frame: ``0.020 alice>bob notes alice=3,lazy``; and what happened to links and peers."""
+        """What was sent, one line a frame: ``0.020 alice>bob notes alice=3,lazy``; and what happened to peers."""
         self.frames: Counter[str] = Counter()
         """Frames sent by kind; ``payloads`` and ``note entries`` count what is in them."""
         self.payloads: Counter[tuple[PeerId, FeedId, int]] = Counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from ebt_trio.core.actions import What
 from ebt_trio.testing.simpeer import SimPeer
@@ -105,7 +106,7 @@ def test_rotation_when_each_stalls_in_turn(seeded: Simulation) -> None:
     order = [server for _, server in turns]
     assert sorted(order[:3]) == ["b", "c", "d"]
     assert order[3:6] == order[:3]
-    gaps = [later - earlier for (earlier, _), (later, _) in zip(turns, turns[1:], strict=False)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(turns)]
     assert all(abs(gap - STALL_TIMEOUT) < 0.01 for gap in gaps[:3])
     assert all(gap > STALL_TIMEOUT + 0.01 for gap in gaps[3:6])  # deadlines double with each strike
     for server in "bcd":
