@@ -88,13 +88,7 @@ class Commits:
         :raises EBTError: why the job cannot be done
         """
         self._submit(job)
-        try:
-            await job.taken.wait()
-        finally:
-            if not job.taken.is_set():
-                self._jobs.remove(job)
-        with trio.CancelScope(shield=True):
-            await job.done.wait()
+        await job.wait(lambda: self._jobs.remove(job))
         if job.error is not None:
             raise job.error
 
@@ -133,7 +127,7 @@ class Commits:
                 self._batch, self._jobs = self._jobs, []
                 for job in self._batch:
                     if isinstance(job, Asked):
-                        job.taken.set()
+                        job.taken = True
                 await self._store_messages(self._batch)
                 flushes = [job for job in self._batch if isinstance(job, Flush)]
                 if flushes or trio.current_time() >= self._save_at:
@@ -161,7 +155,7 @@ class Commits:
         for job in (*self._batch, *self._jobs):
             if isinstance(job, Receive):
                 job.done.set()
-            elif not job.done.is_set():
+            else:
                 job.finish(StoreError(f"nothing can be written any more: {exc!r}"))
 
     # -- messages ---------------------------------------------------------------------------------------------------

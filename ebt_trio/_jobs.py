@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +24,30 @@ class Receive:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Asked:
-    """Somebody waits for it, and may give up until it is ``taken`` by the writer."""
+    """One task waits for it, and may give up until it is ``taken`` by the writer."""
 
-    taken: trio.Event = field(default_factory=trio.Event)
-    done: trio.Event = field(default_factory=trio.Event)
+    task: trio.lowlevel.Task = field(default_factory=trio.lowlevel.current_task)
+    taken: bool = False
+    is_done: bool = False
     error: Exception | None = None
 
+    async def wait(self, withdraw: Callable[[], None]) -> None:
+        """Wait until it is done. Cancelled before it is taken, calls ``withdraw``; after that cannot be cancelled."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            if self.taken:
+                return trio.lowlevel.Abort.FAILED
+            withdraw()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
     def finish(self, error: Exception | None = None) -> None:
-        self.error = self.error or error
-        self.taken.set()
-        self.done.set()
+        """It is done, or, with ``error``, cannot be. The first call counts."""
+        if not self.is_done:
+            self.error = self.error or error
+            self.taken = self.is_done = True
+            trio.lowlevel.reschedule(self.task)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -9,7 +9,7 @@ import trio
 
 from ._driver import Decide, Driver
 from ._events import Event, ProgressChanges
-from ._sync import wait_synced
+from ._sync import wait_for, wait_synced
 from .core.progress import FeedStatus, Progress
 from .core.types import FeedId, PeerId
 from .session import Session
@@ -113,14 +113,8 @@ class State:
 
         :raises LocalProtocolError: not feed ids, or not open
         """
-        missing = {self._driver.format.check_feed(feed): sequence for feed, sequence in clock.items()}
-        await trio.lowlevel.checkpoint()
-        while True:
-            self._driver.check_open()
-            missing = {feed: sequence for feed, sequence in missing.items() if self.clock.get(feed, 0) < sequence}
-            if not missing:
-                return
-            await self._driver.changed.wait()
+        check = self._driver.format.check_feed
+        await wait_for(self._driver, {check(feed): sequence for feed, sequence in clock.items()})
 
     # -- small print ------------------------------------------------------------------------------------------------
 
