@@ -132,6 +132,15 @@ def test_sensors() -> None:
     assert "80 readings collected" in done.stdout
 
 
+def test_the_benchmark() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES.parent / "benchmarks/throughput.py"), "--messages", "1500"],
+        capture_output=True, text=True, encoding="utf-8", timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2 + 3 * 2
+
+
 def test_every_example_is_tested() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in here] == []
