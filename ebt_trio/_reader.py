@@ -11,7 +11,7 @@ from ._driver import Driver
 from ._handshake import DEFAULT_FRAME, check, key_of, recall
 from ._wire import Wire
 from ._writer import Writer
-from .core.events import AcksReceived, Event, MessagesReceived, NotesReceived, SessionUp, StartReceived
+from .core.events import AcksReceived, Event, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
 from .core.types import PeerId, SessionId
 from .errors import ByeCode, HandshakeError, RemoteProtocolError, TransportError
 from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, Unknown
@@ -129,8 +129,8 @@ class Reader:
             case Ping(n):
                 self._writer.answer(n)
             case Pong(n):
-                self._writer.answered(n)
-                self._driver.changed.fire()
+                if self._writer.answered(n):
+                    self._driver.handle(Ponged(self._session))
             case Unknown():
                 pass
             case _:

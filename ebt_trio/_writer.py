@@ -13,7 +13,7 @@ from ._handshake import DEFAULT_FRAME, hello
 from ._outbox import fitting, portions
 from ._wire import Wire
 from .core.actions import Outgoing
-from .core.events import ReadFailed, ReadMissing, TooLarge
+from .core.events import Pinged, ReadFailed, ReadMissing, TooLarge
 from .core.types import FeedId, Range, Run, SessionId
 from .errors import EBTError
 from .frames import Ack, Bye, Messages, Notes, Ping, Pong, Resume, Start, run_size
@@ -71,9 +71,12 @@ class Writer:
         self._pongs.append(n)
         self.wake()
 
-    def answered(self, n: int) -> None:
-        """A PONG has come."""
-        self._ponged = max(self._ponged, min(n, self._pinged))
+    def answered(self, n: int) -> bool:
+        """A PONG has come. Is it the answer to the PING under way?"""
+        if n != self._pinged or n == self._ponged:
+            return False
+        self._ponged = n
+        return True
 
     def ping(self) -> None:
         """Send a PING, unless one is under way, or was a moment ago."""
@@ -133,13 +136,17 @@ class Writer:
             self._ping_due = False
             self._pinged += 1
             self._pinged_at = trio.current_time()
+            self._driver.handle(Pinged(self._session))
             await self._wire.send(Ping(self._pinged))
         if outgoing.ranges and self._bye is None:
             await self._send_messages(outgoing.ranges)
         return busy
 
     def _pull(self, *, flush: bool) -> Outgoing:
-        return self._driver.core.next_outgoing(self._session, trio.current_time(), flush=flush)
+        outgoing = self._driver.core.next_outgoing(self._session, trio.current_time(), flush=flush)
+        if outgoing.ping:
+            self.ping()
+        return outgoing
 
     async def _announce(self, outgoing: Outgoing) -> None:
         frames: list[Start | Notes | Ack] = [Start(firsts) for firsts in portions(outgoing.starts, self.their_frame)]
@@ -176,6 +183,7 @@ class Writer:
                 runs.append(Run(feed, first, taken))
                 room -= run_size(feed, count, sum(map(len, taken)))
                 first, payloads = first + count, payloads[count:]
+        self._driver.rearm()
         if runs and self._bye is None:
             await self._wire.send(Messages(runs))
 

@@ -81,6 +81,8 @@ Action = Append | Wake | Close | Followed | Report
 class Outgoing:
     """What one session may send now, in this order: ``starts``, ``notes``, ``acks``, then messages.
 
+    ``ping``: send a PING, and say so with :class:`~.events.Pinged`.
+
     ``notes``: one NOTES frame, if not empty. ``final``: the initial notes end here; an empty NOTES follows.
     ``ranges``: read these from the store, as much as fits, then ask ``commit_run`` for each piece before sending it.
     """
@@ -90,6 +92,7 @@ class Outgoing:
     final: bool = False
     acks: Mapping[FeedId, int] = field(default_factory=dict[FeedId, int])
     ranges: Sequence[Range] = ()
+    ping: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.starts or self.notes or self.final or self.acks or self.ranges)
+        return bool(self.starts or self.notes or self.final or self.acks or self.ranges or self.ping)

@@ -100,6 +100,20 @@ class AcksReceived:
 
 
 @dataclass(slots=True)
+class Pinged:
+    """A PING goes out, and no other one is under way; all messages committed by now went out before it."""
+
+    session: SessionId
+
+
+@dataclass(slots=True)
+class Ponged:
+    """The answer to it has come."""
+
+    session: SessionId
+
+
+@dataclass(slots=True)
 class Stored:
     """The store holds ``feed`` up to ``head``, and not by an Append: our own append, or another process.
 
@@ -182,6 +196,8 @@ Event = (
     | MessagesReceived
     | StartReceived
     | AcksReceived
+    | Pinged
+    | Ponged
     | Stored
     | Appended
     | AppendFailed
@@ -203,6 +219,8 @@ __all__ = [
     "Loaded",
     "MessagesReceived",
     "NotesReceived",
+    "Pinged",
+    "Ponged",
     "ReadFailed",
     "ReadMissing",
     "SessionDown",

@@ -94,6 +94,8 @@ class Link:
         "owed",
         "peer",
         "pending",
+        "ping_due",
+        "proving",
         "pruned",
         "ready",
         "ready_acks",
@@ -105,6 +107,7 @@ class Link:
         "suspect",
         "synced",
         "told",
+        "unproved",
         "up",
         "waiting",
         "window",
@@ -149,6 +152,11 @@ class Link:
         self.starts: dict[int, None] = {}
         self.retries: dict[int, float] = {}
         """Feeds that could not be read, tried again then."""
+        self.unproved: dict[int, float] = {}
+        """Sent to a peer that sends no ACKs, and not known to have come; a PONG is asked for then."""
+        self.proving: dict[int, int] = {}
+        """Up to where it had been sent when the PING under way left."""
+        self.ping_due = False
         self.final_due = True
         """Our initial notes have not been closed yet."""
         self.in_initial = True
@@ -247,7 +255,7 @@ class Link:
     def due(self) -> float | None:
         """When something held back is due; each dict is in order of time."""
         earliest: float | None = None
-        for held in (self.held, self.owed, self.retries):
+        for held in (self.held, self.owed, self.retries, self.unproved):
             if held:
                 first = next(iter(held.values()))
                 if earliest is None or first < earliest:
@@ -258,6 +266,8 @@ class Link:
         """Drop all that was to be said or sent of a feed."""
         for things in (self.pending, self.held, self.owed, self.retries, self.ready_acks, self.ready, self.starts):
             things.pop(number, None)
+        self.unproved.pop(number, None)
+        self.proving.pop(number, None)
         self.flags[number] &= ~WANTS
         self.cursor[number] = NONE
 

@@ -95,6 +95,7 @@ class Meeting:
         link.held.clear()
         link.owed.clear()
         link.retries.clear()
+        link.unproved.clear()
 
 
 def _same_peer(link: Link, other: Link) -> bool:

@@ -25,6 +25,7 @@ from .meeting import Meeting
 from .outgoing import commit, pull
 from .ownership import Ownership
 from .progress import FeedStatus, Meter, Progress, SyncWait, feed_status, measure
+from .proving import Proving
 from .room import Room
 from .storing import Storing
 from .types import FeedId, PeerId, PeerKey, Remembered, SessionId
@@ -55,6 +56,7 @@ class Replicator:
         self._meters: dict[SessionId | None, Meter] = {None: Meter()}
         following, meeting, hearing, storing = Following(room), Meeting(room), Hearing(room), Storing(room)
         self._meeting = meeting
+        self._proving = proving = Proving(room)
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.Loaded: storing.loaded,
             ev.Follow: following.follow,
@@ -68,6 +70,8 @@ class Replicator:
             ev.MessagesReceived: hearing.messages,
             ev.StartReceived: hearing.start,
             ev.AcksReceived: hearing.acks,
+            ev.Pinged: proving.pinged,
+            ev.Ponged: proving.ponged,
             ev.Stored: storing.stored,
             ev.Appended: storing.appended,
             ev.AppendFailed: storing.append_failed,
@@ -106,6 +110,7 @@ class Replicator:
             return Outgoing()
         room.now = now
         outgoing = pull(link, room.feeds, room.config.notes_per_frame, flush=flush)
+        outgoing.ping, link.ping_due = link.ping_due, False
         for said in (outgoing.notes, outgoing.acks):
             for feed in said:
                 room.track(link, room.feeds[room.numbers[feed]])
@@ -121,6 +126,7 @@ class Replicator:
             return False
         room.now = now
         room.track(link, state)
+        self._proving.sent(link, state)
         return True
 
     def next_deadline(self) -> float | None:

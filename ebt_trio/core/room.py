@@ -169,6 +169,10 @@ class Room:
         for number in _expired(link.retries, self.now):
             link.ready[number] = None
             self.woken[link] = None
+        for number in _expired(link.unproved, self.now):
+            self.hold(link, link.unproved, number, self.config.ack_delay)  # asked again if no answer comes
+            link.ping_due = True
+            self.woken[link] = None
 
     # -- watching
 
