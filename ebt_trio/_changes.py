@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence, Set
+from contextlib import contextmanager
 
 from .abc import BlockEntry, Change
 from .core.types import FeedId, PeerKey, Remembered
@@ -18,18 +19,26 @@ class PendingChange:
         self._blocks: dict[BlockEntry, bool] = {}
         self._forget: dict[FeedId, None] = {}
         self._remember: Mapping[PeerKey, Sequence[Remembered]] = {}
+        self._taken = Change()
+        """What is being written right now."""
+        self._watches: list[set[FeedId | BlockEntry]] = []
 
     def __bool__(self) -> bool:
         return bool(self._follows or self._blocks or self._forget or self._remember)
 
+    # -- what to write
+
     def follow(self, feed: FeedId, last: int | None) -> None:
         self._follows[feed] = (True, last)
+        self._decided(feed)
 
     def unfollow(self, feed: FeedId) -> None:
         self._follows[feed] = (False, None)
+        self._decided(feed)
 
     def block(self, entry: BlockEntry, blocked: bool) -> None:
         self._blocks[entry] = blocked
+        self._decided(entry)
 
     def forget(self, feed: FeedId) -> None:
         self._forget[feed] = None
@@ -42,16 +51,11 @@ class PendingChange:
         """Only while :attr:`has_clocks` is false."""
         self._remember = rows
 
-    def decides_follow(self, feed: FeedId) -> bool:
-        """A follow or unfollow of the feed is on its way: what the store says of it is out of date."""
-        return feed in self._follows
-
-    def decides_block(self, entry: BlockEntry) -> bool:
-        return entry in self._blocks
+    # -- writing it
 
     def take(self) -> Change:
-        """All of it, for one ``Store.update``; nothing is pending then. After a failure: :meth:`restore`."""
-        change = Change(
+        """All of it, for one ``Store.update``. Then call :meth:`written` or :meth:`restore`."""
+        self._taken = Change(
             follow={feed: last for feed, (follow, last) in self._follows.items() if follow},
             unfollow=[feed for feed, (follow, _) in self._follows.items() if not follow],
             block=[entry for entry, blocked in self._blocks.items() if blocked],
@@ -60,10 +64,15 @@ class PendingChange:
             remember=self._remember,
         )
         self._follows, self._blocks, self._forget, self._remember = {}, {}, {}, {}
-        return change
+        return self._taken
 
-    def restore(self, change: Change) -> None:
-        """Take back what could not be written; what has been said since has the last word."""
+    def written(self) -> None:
+        """What was taken is durable."""
+        self._taken = Change()
+
+    def restore(self) -> None:
+        """What was taken could not be written; what has been said since has the last word."""
+        change, self._taken = self._taken, Change()
         for feed, last in change.follow.items():
             self._follows.setdefault(feed, (True, last))
         for feed in change.unfollow:
@@ -74,3 +83,24 @@ class PendingChange:
             self._blocks.setdefault(entry, False)
         self._forget.update(dict.fromkeys(change.forget))
         self._remember = change.remember
+
+    # -- reading beside it
+
+    @contextmanager
+    def watch(self) -> Generator[Set[FeedId | BlockEntry], None, None]:
+        """For reading follows or blocks from the store in the block: those of which it may not have the last word.
+
+        Grows while the block runs, by what is decided meanwhile.
+        """
+        taken = self._taken
+        watch: set[FeedId | BlockEntry] = {*self._follows, *self._blocks}
+        watch.update(taken.follow, taken.unfollow, taken.block, taken.unblock)
+        self._watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches = [other for other in self._watches if other is not watch]
+
+    def _decided(self, thing: FeedId | BlockEntry) -> None:
+        for watch in self._watches:
+            watch.add(thing)

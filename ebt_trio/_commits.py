@@ -27,6 +27,8 @@ _log = logging.getLogger("ebt_trio")
 CLOCKS_AFTER: Final = 1.0
 """What was told to peers and heard from them is saved about this often, in seconds, while it changes."""
 CLOCK_ROWS: Final = 10_000
+AT_ONCE: Final = 200
+"""After so many outcomes other tasks get their turn."""
 FIRST_BACKOFF: Final = 0.1
 LONGEST_BACKOFF: Final = 5.0
 
@@ -175,7 +177,9 @@ class Commits:
             error = self._store_failed(exc, "messages could not be stored")
             outcomes = [error] * len(planned)
         conflicts: list[Write] = []
-        for plan, outcome in zip(planned, outcomes, strict=True):
+        for number, (plan, outcome) in enumerate(zip(planned, outcomes, strict=True), 1):
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
             if isinstance(plan.job, Write) and isinstance(outcome, SequenceGap) and plan.job.attempts < MAX_ATTEMPTS:
                 conflicts.append(plan.job)
             else:
@@ -278,11 +282,12 @@ class Commits:
             try:
                 await self._store.update(change, keep_peers=self._limits.remembered_peers)
             except Exception as exc:
-                pending.restore(change)
+                pending.restore()
                 self._backoff = min(self._backoff * 2 or FIRST_BACKOFF, LONGEST_BACKOFF)
                 self._save_at = trio.current_time() + self._backoff
                 return self._store_failed(exc, "follows, blocks or clocks could not be written")
             self._backoff = 0.0
+            pending.written()
             for feed in change.forget:
                 self._tail.drop(feed)
                 self._handle(Forgotten(feed))

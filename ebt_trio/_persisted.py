@@ -68,29 +68,28 @@ async def _moved(driver: Driver, head: FeedHead) -> None:
 
 
 async def _load_follows(driver: Driver) -> None:
-    """Make the core follow what the store says, but for what we have decided and not yet written."""
-    rows: dict[FeedId, int | None] = {}
-    after: FeedId | None = None
-    while page := await driver.store.follows(after, PAGE):
-        rows.update(page)
-        after = page[-1][0]
-    pending, own = driver.commits.pending, FeedId(driver.me)
-    for feed, last in rows.items():
-        if feed not in driver.core.follows and not pending.decides_follow(feed):
-            driver.handle(Follow(feed, last))
-    for feed in [feed for feed in driver.core.follows if feed not in rows]:
-        if feed != own and not pending.decides_follow(feed):
-            driver.handle(Unfollow(feed))
+    """Make the core follow what the store says, but for what we decide and the store does not say yet."""
+    with driver.commits.pending.watch() as undecided:
+        rows: dict[FeedId, int | None] = {}
+        after: FeedId | None = None
+        while page := await driver.store.follows(after, PAGE):
+            rows.update(page)
+            after = page[-1][0]
+        known, own = driver.core.follows, FeedId(driver.me)
+        for feed, last in rows.items():
+            if feed not in known and feed not in undecided:
+                driver.handle(Follow(feed, last))
+        for feed in [feed for feed in known if feed not in rows]:
+            if feed != own and feed not in undecided:
+                driver.handle(Unfollow(feed))
 
 
 async def _load_blocks(driver: Driver) -> None:
-    entries = set(await driver.store.blocks())
-    known = {entry for entry in entries if (entry.target, entry.origin) in driver.core.blocks}
-    pending = driver.commits.pending
-    for entry in entries - known:
-        if not pending.decides_block(entry):
+    """Likewise."""
+    with driver.commits.pending.watch() as undecided:
+        entries = set(await driver.store.blocks())
+        known = {BlockEntry(target, origin) for target, origin in driver.core.blocks}
+        for entry in entries - known - undecided:
             driver.handle(Block(entry.target, entry.origin))
-    for target, origin in list(driver.core.blocks):
-        entry = BlockEntry(target, origin)
-        if entry not in entries and not pending.decides_block(entry):
-            driver.handle(Unblock(target, origin))
+        for entry in known - entries - undecided:
+            driver.handle(Unblock(entry.target, entry.origin))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Final, TypeVar
 
 import trio
 
 from ._driver import Driver
 from ._handshake import DEFAULT_FRAME, check, key_of, recall
+from ._jobs import Receive
 from ._wire import Wire
 from ._writer import Writer
-from .core.events import AcksReceived, Event, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
-from .core.types import PeerId, SessionId
+from .core.events import AcksReceived, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
+from .core.types import FeedId, PeerId, Run, SessionId
 from .errors import ByeCode, HandshakeError, RemoteProtocolError, TransportError
 from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, Unknown
 
 __all__ = ["Reader"]
+
+AT_ONCE: Final = 1000
+"""Entries, or runs, of a frame that the core takes before other tasks get their turn."""
 
 _Said = TypeVar("_Said", Hello, Resume)
 
@@ -112,20 +117,13 @@ class Reader:
     async def _take(self, frame: Frame) -> None:
         match frame:
             case Messages(runs):
-                stored = self._driver.handle(MessagesReceived(self._session, runs))
-                self._is_busy = True
-                try:
-                    for job in stored:
-                        await job.done.wait()
-                finally:
-                    self._is_busy = False
-                self._heard_at = trio.current_time()
+                await self._store(runs)
             case Notes(notes):
-                self._tell(NotesReceived(self._session, notes))
+                await self._tell(NotesReceived, notes)
             case Ack(acks):
-                self._tell(AcksReceived(self._session, acks))
+                await self._tell(AcksReceived, acks)
             case Start(firsts):
-                self._tell(StartReceived(self._session, firsts))
+                await self._tell(StartReceived, firsts)
             case Ping(n):
                 self._writer.answer(n)
             case Pong(n):
@@ -136,5 +134,27 @@ class Reader:
             case _:
                 raise RemoteProtocolError(f"expected no second {type(frame).__name__.upper()}, got one")
 
-    def _tell(self, event: Event) -> None:
-        self._driver.handle(event)
+    async def _tell(self, kind: type[NotesReceived | AcksReceived | StartReceived], said: Mapping[FeedId, int]) -> None:
+        """Give it to the core in portions, so that the loop never stops for long."""
+        if len(said) <= AT_ONCE:
+            self._driver.handle(kind(self._session, said))
+            return
+        entries = iter(said.items())
+        while portion := dict(islice(entries, AT_ONCE)):
+            self._driver.handle(kind(self._session, portion))
+            await trio.lowlevel.checkpoint()
+
+    async def _store(self, runs: Sequence[Run]) -> None:
+        """Have the core and the store take messages; wait until what the core wanted is durable, or refused."""
+        self._is_busy = True
+        try:
+            stored: list[Receive] = []
+            for start in range(0, len(runs), AT_ONCE):
+                stored += self._driver.handle(MessagesReceived(self._session, runs[start : start + AT_ONCE]))
+                if start:
+                    await trio.lowlevel.checkpoint()
+            for job in stored:
+                await job.done.wait()
+        finally:
+            self._is_busy = False
+        self._heard_at = trio.current_time()

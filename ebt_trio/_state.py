@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import trio
-
 from ._driver import Decide, Driver
 from ._events import Event, ProgressChanges
 from ._sync import wait_for, wait_synced

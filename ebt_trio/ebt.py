@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -27,6 +27,9 @@ from .stores.memory import MemoryStore
 from .transport import as_transport
 
 __all__ = ["EBT", "follow_all"]
+
+NOTES_PER_FRAME: Final = 2000
+"""Fewer than what others take, so that the loop never stops for long."""
 
 
 def follow_all(feed: FeedId, peer: PeerId) -> bool:
@@ -91,7 +94,7 @@ class EBT(Feeds):
                 stall_timeout=stall_timeout,
                 graft_delay=graft_delay,
                 lazy_interval=lazy_interval,
-                notes_per_frame=min(limits.notes, Limits().notes),
+                notes_per_frame=NOTES_PER_FRAME,
             ),
             limits=limits,
             network=network,
