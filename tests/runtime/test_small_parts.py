@@ -221,7 +221,7 @@ async def test_what_the_block_raises_outlives_a_cancellation_on_the_way_out(
     async def main() -> None:
         await trio.sleep(5)
 
-    with trio.move_on_after(1), pytest.raises(ValueError, match="mine"):
+    with pytest.raises(ValueError, match="mine"), trio.move_on_after(1):
         async with beside(main, lambda hurry: None, "main"):
             raise ValueError("mine")
     assert trio.current_time() == 5

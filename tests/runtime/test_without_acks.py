@@ -59,7 +59,7 @@ async def test_wait_synced_returns_once_a_pong_has_come(autojump_clock: trio.tes
         assert patience.cancelled_caught, "nobody has said that it has come"
         assert mute.count(Ping) == 1, "the first has not been answered"
     async with alice_and_mute() as (_, session, mute):
-        mute.pongs = 1
+        mute.pongs = 100
         with trio.fail_after(1):
             await session.wait_synced()
         assert mute.count(Messages) == 1
