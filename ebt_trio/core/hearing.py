@@ -157,6 +157,8 @@ class Hearing:
         if heard != DECLINED and last > heard:
             link.memory.heard.put(feed.number, last)
             feed.highest = max(feed.highest, last)
+            if link.flags[feed.number] & WANTS and last > link.cursor[feed.number]:
+                link.cursor[feed.number] = last  # both sides may be eager: nothing goes back to where it came from
             room.owe(link, feed)
         ownership.payload(feed, link, now)
         expected = feed.accepted + 1

@@ -141,6 +141,18 @@ def test_who_is_pushed_to_gets_no_note(bench: type[Bench]) -> None:
     assert peer.out("bob") == []
 
 
+@pytest.mark.parametrize("acks", [True, False])
+def test_messages_do_not_go_back_to_where_they_came_from(bench: type[Bench], acks: bool) -> None:
+    """Both sides may be eager for one feed, as a peer of the reference is from the start."""
+    peer = bench()
+    peer.up("bob", "f=0,eager", "end", "f:1-2", acks=acks)
+    assert peer.out("bob") == []
+    peer.store("f", 3)
+    assert peer.out("bob") == ["f:3-3"]
+    peer.hear("bob", "f=1,eager")
+    assert peer.out("bob") == ["f:2-3"], "it asks, it gets"
+
+
 def test_the_owner_learns_by_ack_what_came_from_elsewhere(bench: type[Bench]) -> None:
     peer = bench()
     peer.up("bob", "f=1,lazy", "f:1", "end")
