@@ -200,6 +200,7 @@ async def forgets(kit: Kit) -> None:
         )
         same(await read_all(store, B), payloads(B, 1, 50), "feeds beside forgotten ones")
         same(await all_follows(store), {A: 3, B: None}, "forgetting is not unfollowing")
+        same(list(await store.append([Run(C, 7, [])])), [FeedHead(C, 1, 0)], "a late start is forgotten, too")
         outcomes = await store.append([run(A, 51, 52), Run(A, 30, [b"new", b"newer"], late=True), run(C, 1, 2)])
         expect(isinstance(outcomes[0], SequenceGap), f"a forgotten feed is empty: got {outcomes[0]!r}")
         same(list(outcomes[1:]), [FeedHead(A, 30, 31), FeedHead(C, 1, 2)], "a forgotten feed starts anew")

@@ -92,3 +92,7 @@ async def drops_peers(kit: Kit) -> None:
         same(await remembered(), [1], "at most keep_peers after every update")
         await store.update(Change(), keep_peers=0)
         same(await remembered(), [], "keep no peers")
+        await store.update(Change(remember={keys[5]: [Remembered(C, 3, 3)]}), keep_peers=4)
+        same(
+            await recall_all(store, keys[5]), {Remembered(C, 3, 3)}, "nothing of a dropped peer comes up under another"
+        )

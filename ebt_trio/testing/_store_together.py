@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from ..abc import BlockEntry, Change, Changes, Store
-from ..core.types import FeedHead, FeedId, PeerId, Range
+from ..core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered
 from ..errors import SequenceGap, StoreError
 from ._store_kit import (
     LOTS,
@@ -145,8 +145,11 @@ async def notices(kit: Kit) -> None:
         await noticed.until(follows=True)
         await other.update(Change(unblock=[BlockEntry(PeerId("p"))]), keep_peers=9)
         await noticed.until(blocks=True)
-        await other.update(Change(forget=[A]), keep_peers=9)
-        await noticed.until(FeedHead(A, 1, 0))
+        await other.update(Change(forget=[A, B]), keep_peers=9)
+        await noticed.until(FeedHead(A, 1, 0), FeedHead(B, 1, 0))
+        await mine.update(Change(remember={PeerKey(PeerId("p"), b"s", True): [Remembered(A, 1, 1)]}), keep_peers=9)
+        await other.append([run(B, 1, 1)])
+        await noticed.until(FeedHead(B, 1, 1))
 
         async with trio.open_nursery() as nursery:  # and while it waits
             nursery.start_soon(noticed.until, FeedHead(A, 1, 4))

@@ -11,8 +11,9 @@ from trio.testing import MockClock
 
 from ebt_trio.abc import BlockEntry, Change
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
-from ebt_trio.errors import LocalProtocolError, StoreError
+from ebt_trio.errors import LocalProtocolError, SequenceGap, StoreError
 from ebt_trio.stores import MemoryStore
+from ebt_trio.stores.runs import already_stored
 from ebt_trio.testing.stores import check_store
 
 A = FeedId("a")
@@ -187,3 +188,16 @@ async def test_head_is_a_feed_head() -> None:
     store = MemoryStore()
     await store.open("plain")
     assert await store.head(A) == FeedHead(A, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "late", "skip"),
+    [(4, 2, False, 0), (3, 2, False, 1), (1, 3, False, 3), (1, 2, False, 2), (9, 0, False, 0), (4, 2, True, 0)],
+)
+def test_how_much_is_passed_over(first: int, count: int, late: bool, skip: int) -> None:
+    assert already_stored(Run(A, first, [b"x"] * count, late), FeedHead(A, 2, 3)) == skip
+
+
+def test_a_gap_says_what_was_expected() -> None:
+    with pytest.raises(SequenceGap, match="feed a: expected sequence 4 next, got 7"):
+        already_stored(Run(A, 7, [b"x"], late=True), FeedHead(A, 1, 3))

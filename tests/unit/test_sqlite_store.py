@@ -578,3 +578,76 @@ async def test_remembering_disturbs_no_other_process(tmp_path: Path, autojump_cl
         with trio.move_on_after(60) as scope:
             await store.wait_changes()
         assert scope.cancelled_caught
+
+
+async def test_what_append_has_said_is_not_said_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The other's part of a feed is known from the outcome of our own append behind it."""
+    async with opened(tmp_path / "db") as store, opened(tmp_path / "db") as other:
+        await other.append([Run(A, 1, [b"x"]), Run(B, 1, [b"x"])])
+        assert await store.append([Run(A, 1, [b"x", b"y"])]) == [FeedHead(A, 1, 2)]
+        await store.update(Change(forget=[B]), keep_peers=9)
+        with trio.move_on_after(60) as scope:
+            await store.wait_changes()
+        assert scope.cancelled_caught
+
+
+async def test_reading_sees_one_state(tmp_path: Path) -> None:
+    """A feed is forgotten and starts anew between looking it up and reading its messages."""
+    async with opened(tmp_path / "db") as store, opened(tmp_path / "db") as other:
+        await other.append([Run(A, 1, [b"old"] * 5)])
+        assert store._opened is not None
+        assert other._opened is not None
+        writer = other._opened.writer
+        connection = store._opened.reader.connection
+
+        class Meddling:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(connection, name)
+
+            def execute(self, sql: str, *args: Any) -> Any:
+                if sql.startswith("SELECT payload"):
+                    writer.update(Change(forget=[A]), 9)
+                    writer.append([Run(A, 1, [b"new"] * 3)])
+                return connection.execute(sql, *args)
+
+        store._opened.reader.connection = Meddling()  # type: ignore[assignment]
+        assert await store.read([Range(A, 1, 9)], 100) == [[b"old"] * 5]
+        store._opened.reader.connection = connection
+        assert await store.read([Range(A, 1, 9)], 100) == [[b"new"] * 3]
+
+
+def busy() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
+
+
+class Answers:
+    """A connection whose statements answer with these, one after the other."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def execute(self, sql: str) -> Answers:
+        if isinstance(self.answers[0], Exception):
+            raise self.answers.pop(0)
+        return self
+
+    def fetchone(self) -> Any:
+        return self.answers.pop(0)
+
+
+def test_two_that_make_a_store_at_once_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    answers: Any = Answers(busy(), busy(), ("wal",))
+    _sqlite_file._use_wal(answers, Path("db"), busy_timeout=60)
+    assert answers.answers == []
+    answers = Answers(busy(), ("wal",))
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        _sqlite_file._use_wal(answers, Path("db"), busy_timeout=-1)
+
+
+def test_file_systems_without_shared_memory() -> None:
+    answers: Any = Answers(("delete",))
+    with pytest.raises(StoreError, match="shared memory"):
+        _sqlite_file._use_wal(answers, Path("db"), busy_timeout=1)
