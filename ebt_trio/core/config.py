@@ -21,6 +21,8 @@ class Config:
     read_retry: float = 1.0
     """After how long a failed read is tried again."""
     notes_per_frame: int = 10_000
+    strangers: int = 65_536
+    """So many feeds are remembered that peers have named and nobody here follows; a name costs a peer nothing."""
 
     def hold(self, smaller: bool) -> float:
         return self.lazy_interval if smaller else 5 * self.lazy_interval

@@ -9,7 +9,7 @@ from .feed import Feed
 from .link import WANTS, Link, Say
 from .note import DECLINED
 from .room import Room
-from .types import Run
+from .types import FeedId, Run
 
 
 class Hearing:
@@ -31,7 +31,9 @@ class Hearing:
             return
         link.statistics.notes_received += len(event.notes)
         for id, note in event.notes.items():
-            feed = room.intern(id)
+            feed = room.known(id) or self._meet(link, id, note)
+            if feed is None:
+                continue
             if note == DECLINED:
                 self._declined(link, feed)
             elif self._replicates(link, feed):
@@ -39,6 +41,20 @@ class Hearing:
             else:
                 self._unwanted(link, feed, note)
             room.track(link, feed)
+
+    def _meet(self, link: Link, id: FeedId, note: int) -> Feed | None:
+        """A feed never heard of, unless it is one too many: those are declined, too, but not remembered."""
+        room = self._room
+        if room.strangers < room.config.strangers:
+            room.strangers += 1
+            return room.intern(id)
+        if note != DECLINED:
+            if room.should_replicate is not None and room.should_replicate(id, link.peer):
+                return room.intern(id)
+            if len(link.strangers) < room.config.notes_per_frame:
+                link.strangers[id] = None
+                room.wake(link)
+        return None
 
     def _replicates(self, link: Link, feed: Feed) -> bool:
         """Do we replicate the feed with this peer? The user's hook may want to from now on."""

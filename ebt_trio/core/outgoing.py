@@ -60,6 +60,8 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
         link.held.pop(number, None)
     for number in said:
         del link.pending[number]
+    while link.strangers and len(notes) < limit:
+        notes[link.strangers.popitem()[0]] = DECLINED
     link.statistics.notes_sent += len(notes)
     return notes
 

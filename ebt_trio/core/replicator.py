@@ -113,7 +113,8 @@ class Replicator:
         outgoing.ping, link.ping_due = link.ping_due, False
         for said in (outgoing.notes, outgoing.acks):
             for feed in said:
-                room.track(link, room.feeds[room.numbers[feed]])
+                if state := room.known(feed):
+                    room.track(link, state)
         if outgoing.final:
             room.check_synced(link)
         return outgoing

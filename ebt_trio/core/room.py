@@ -38,6 +38,8 @@ class Room:
         self.numbers: dict[FeedId, int] = {}
         self.feeds: list[Feed] = []
         self.followed: dict[FeedId, Feed] = {}
+        self.strangers = 0
+        """How many feeds are known only because a peer has named them."""
         self.blocked: dict[tuple[PeerId, FeedId | None], None] = {}
         self.sessions: dict[SessionId, Link] = {}
         """All that the runtime has, also those that a newer one has replaced (not up)."""
