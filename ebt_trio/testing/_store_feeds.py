@@ -110,6 +110,14 @@ async def fails_single_runs(kit: Kit) -> None:
             "one bad run does not fail the others",
         )
         same(await read_all(store, A), payloads(A, 1, 3), "messages beside a gap")
+        outcomes = await store.append([Run(A, 3, [b"x"] * 2, exact=True), Run(A, 5, [b"x"], exact=True)])
+        expect(
+            all(isinstance(outcome, SequenceGap) for outcome in outcomes),
+            f"exact, but not right behind the head: expected SequenceGaps, got {outcomes!r}",
+        )
+        outcomes = await store.append([Run(A, 4, payloads(A, 4, 4), exact=True), Run(B, 2, [b"x"], exact=True)])
+        same(list(outcomes), [FeedHead(A, 1, 4), FeedHead(B, 1, 2)], "exact, and right behind the head")
+        same(await read_all(store, A), payloads(A, 1, 4), "nothing of an exact run that begins elsewhere")
         outcomes = await store.append([Run(C, 0, [b"x"]), Run(C, MAX_SEQUENCE, [b"x", b"y"], late=True), run(C, 1, 1)])
         expect(
             all(isinstance(outcome, StoreError) for outcome in outcomes[:2]),
