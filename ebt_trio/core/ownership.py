@@ -221,6 +221,7 @@ class Ownership:
         """Take the feed from its own author, who has just come up, unless somebody is delivering it right now."""
         if feed.last and feed.empty and not link.claims(feed):
             return  # only its newest messages are wanted: how many it has must be known first
+        feed.highest = max(feed.highest, link.heard[feed.number])
         if feed.owner is None or not feed.owner.claims(feed):
             self._graft(feed, link, now)
             self.evaluate(feed, now)
