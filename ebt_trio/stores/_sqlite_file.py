@@ -139,6 +139,8 @@ def _check_ours(connection: sqlite3.Connection, path: Path, create: bool, newest
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application or version or tables:
         raise StoreError(f"{path} is a SQLite database of another application, not a store; it was left as it is")
+    if _pragma(connection, "page_count") == 0 and path.stat().st_size:
+        raise StoreError(f"{path} is not a store: it has {path.stat().st_size} bytes of something else; left as it was")
     if not create:
         raise StoreError(f"no store at {path}: the file is empty")
     return 0

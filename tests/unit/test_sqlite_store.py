@@ -157,6 +157,15 @@ async def test_missing(tmp_path: Path) -> None:
     await fails(lambda: SQLiteStore(below).open("plain"), f"no store at {below}", f"{below.parent} does not exist")
 
 
+@pytest.mark.parametrize("content", [b"x", b"hello\n"])
+async def test_a_few_bytes_of_something_else(tmp_path: Path, content: bytes) -> None:
+    """SQLite takes a file that is shorter than its header for an empty database."""
+    path = tmp_path / "note.txt"
+    path.write_bytes(content)
+    await fails(lambda: SQLiteStore(path).open("plain"), str(path), "not a store")
+    assert path.read_bytes() == content
+
+
 async def test_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "db"
     path.touch()
