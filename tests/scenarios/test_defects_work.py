@@ -141,7 +141,8 @@ def test_20_a_slow_link_is_sent_no_more_than_it_takes(sim: Simulation) -> None:
     Seen to fail: the simulated writer asks for more before the last frame has gone (End._pump calls itself).
     """
     sim.batch = 10
-    alice, bob = sim.peer("alice"), sim.peer("bob", follow=["alice"])
+    alice = sim.peer("alice")
+    sim.peer("bob", follow=["alice"])
     sim.connect("alice", "bob", rate=10)
     sim.run(1.0)
     for _ in range(200):

@@ -119,7 +119,7 @@ def test_in_sync_then_append_says_a_lazy_note(sim: Simulation) -> None:
 
 
 def script(sim: Simulation) -> End:
-    """alice, who follows ``feed`` and has 5 of it, and bob's end of a link, ready for a script; initial notes are over."""
+    """alice follows ``feed`` and has 5 of it; bob's end of their link, ready for a script, initial notes over."""
     sim.peer("alice", follow=["feed"]).append(5, feed="feed")
     bob = sim.peer("bob")
     link = sim.connect("alice", "bob")
