@@ -125,17 +125,18 @@ async def test_dial_a_bad_url(url: str) -> None:
 
 async def test_dial_and_serve_end_with_the_ebt(autojump_clock: trio.testing.MockClock) -> None:
     """Also where they run in a nursery that lives longer than the EBT."""
-    async with trio.open_nursery() as nursery:
-        async with EBT("alice") as alice, EBT("bob") as bob:
-            listener = await listen("memory://here")
-            await nursery.start(alice.serve, listener)
-            await nursery.start(bob.dial, "memory://here")
+    async with await listen("memory://here"):
+        async with trio.open_nursery() as nursery, EBT("alice") as alice, EBT("bob") as bob:
+            await nursery.start(alice.serve, await listen("memory://there"))
+            await nursery.start(bob.dial, "memory://there")
             await nursery.start(bob.dial, "memory://nobody")
+            await nursery.start(bob.dial, "memory://here")  # never accepted
             bob.follow("alice")
             await alice.append("x")
             await bob.wait_for({"alice": 1})
-        await listener.aclose()
-        assert trio.current_time() < 2
+            await trio.sleep(300)
+            left = trio.current_time()
+        assert trio.current_time() - left < 1
 
 
 async def test_a_bad_session_ends_alone(

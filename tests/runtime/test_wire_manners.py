@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -19,13 +19,15 @@ from ebt_trio import (
     FrameTooLarge,
     HandshakeError,
     Limits,
+    MemoryStore,
     PeerId,
     RemoteProtocolError,
     Session,
     SessionClosed,
+    StoreError,
     TransportError,
 )
-from ebt_trio.core.types import FeedId, Run
+from ebt_trio.core.types import FeedHead, FeedId, Run
 from ebt_trio.frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, decode, encode
 from ebt_trio.testing import LinkEnd, connected, link
 
@@ -376,6 +378,43 @@ async def test_every_ack_owed_goes_before_a_pong(autojump_clock: trio.testing.Mo
         await hand.end.aclose()
 
 
+async def test_all_acks_go_before_a_pong_even_in_several_frames(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ebt_trio.ebt.NOTES_PER_FRAME", 2)
+    feeds = [FeedId(f"feed{number}") for number in range(5)]
+    async with alice_and_hand() as (alice, _, hand):
+        for feed in feeds:
+            alice.follow(feed)
+        await hand.greet(acks=True)
+        await hand.send(Notes(dict.fromkeys(feeds, 1 << 1 | 1)), Notes())
+        asked: set[FeedId] = set()
+        while len(asked) < 5:
+            asked |= {feed for feed, note in (await hand.until(Notes)).notes.items() if note == 0}
+        await hand.send(Messages([Run(feed, 1, [b"\x01"]) for feed in feeds]), Ping(5))
+        acked: dict[FeedId, int] = {}
+        while isinstance(frame := await hand.receive(), Ack):
+            acked.update(frame.acks)
+        assert frame == Pong(5)
+        assert acked == dict.fromkeys(feeds, 1)
+        await hand.end.aclose()
+
+
+async def test_ended_before_it_was_ready(autojump_clock: trio.testing.MockClock) -> None:
+    """A HELLO that comes after our BYE does not bring the session up."""
+    near, far = link()
+    hand = ByHand(far)
+    async with EBT("alice") as alice, trio.open_nursery() as nursery, alice.session(near) as session:
+        nursery.start_soon(session.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        await hand.send(Hello(PeerId("bob")), Resume(), Notes({ALICE: 1}), Notes())
+        await trio.testing.wait_all_tasks_blocked()
+        assert not session.was_ready
+        assert not alice.status("alice").peers
+        await hand.expect_bye(ByeCode.DONE)
+        await session.wait_closed()
+
+
 async def test_a_slow_reader_costs_no_memory_and_gets_the_newest_note(autojump_clock: trio.testing.MockClock) -> None:
     near, far = link(capacity=2)
     hand = ByHand(far)
@@ -392,6 +431,30 @@ async def test_a_slow_reader_costs_no_memory_and_gets_the_newest_note(autojump_c
                 last = (await hand.until(Notes)).notes.get(ALICE, last)
         assert last == 1000 << 1 | 1
         assert session.statistics().notes_sent < 10
+        await far.aclose()
+
+
+async def test_the_next_frame_is_read_when_the_last_is_durable(autojump_clock: trio.testing.MockClock) -> None:
+    class Slow(MemoryStore):
+        async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
+            await trio.sleep(10)
+            return await super().append(runs)
+
+    near, far = link()
+    hand = ByHand(far)
+    async with EBT("alice", Slow()) as alice, alice.session(near):
+        alice.follow("bob")
+        await hand.greet()
+        await hand.send(Notes({BOB: 5 << 1 | 1}), Notes())
+        while (await hand.until(Notes)).notes.get(BOB) != 0:
+            pass
+        for sequence in range(1, 6):
+            await hand.send(Messages([Run(BOB, sequence, [b"\x01"])]))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(near._incoming.frames) == 4
+        await trio.sleep(15)
+        assert len(near._incoming.frames) == 3
+        await alice.wait_for({"bob": 5})
         await far.aclose()
 
 
