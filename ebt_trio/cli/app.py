@@ -52,6 +52,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""
     \b
@@ -79,6 +80,9 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, home: Path | None, debug: bool) -> None:
     """Keep append-only logs (feeds) up to date between peers, over whatever links they have."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(2)
     context.obj = Home(default_path() if home is None else home)
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
@@ -90,7 +94,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command, by default with ``sys.argv``; returns the exit status. Errors are printed, never raised."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        status: object = cli.main(given, prog_name="ebt", standalone_mode=False)
+        # Not cli.main: that has its own ways with Ctrl-C and broken pipes.
+        with cli.make_context("ebt", list(given)) as context:
+            cli.invoke(context)
         sys.stdout.flush()
     except BaseException as exc:
         line, code = explain(exc)
@@ -101,4 +107,4 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if line:
             click.echo(line, err=True)
         return code
-    return status if isinstance(status, int) else 0
+    return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import IO, Any, Final, cast
 
 import click
@@ -79,11 +80,12 @@ async def _append_stream(home: Home, stream: IO[bytes], as_json: bool) -> None:
         click.echo("type messages, one per line; Ctrl-D ends", err=True)
     async with home.ebt() as ebt:
         with AppendMeter(_size(stream)) as meter:
-            async for lines in _batches(stream):
-                await _append_lines(ebt, lines, as_json, meter)
+            async with aclosing(_batches(stream)) as batches:
+                async for lines in batches:
+                    await _append_lines(ebt, lines, as_json, meter)
 
 
-async def _batches(stream: IO[bytes]) -> AsyncIterator[list[bytes]]:
+async def _batches(stream: IO[bytes]) -> AsyncGenerator[list[bytes]]:
     """The lines that are there, at most :data:`BATCH`; waits only while there are none."""
     # The raw file: no lock that a thread which still reads could hold when the interpreter exits.
     raw = cast("IO[bytes]", getattr(stream, "raw", stream))

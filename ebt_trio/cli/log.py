@@ -14,6 +14,7 @@ from .errors import Failure
 from .home import Home
 from .lines import bytes_of, json_object
 from .params import ID
+from .tables import plural
 
 __all__ = ["log"]
 
@@ -59,7 +60,7 @@ async def _log(home: Home, feed: str | None, after: int, follow: bool, all_feeds
                     out.flush()  # what comes next may be long in coming
     out.flush()
     if bad:
-        raise Failure(f"{bad} messages could not be decoded")
+        raise Failure(f"{plural(bad, 'message')} could not be decoded")
 
 
 def _write(out: IO[bytes], message: Message, as_json: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Final, Protocol
 
@@ -67,11 +68,9 @@ class Repeats:
 
     def filter(self, event: Event, now: float) -> str | None:
         """What to say; None: nothing."""
-        text = str(event)
         if event.what not in (What.FAILED, What.STORE_FAILED):
-            if event.what is What.CONNECTED:
-                self._told.clear()  # whatever failed has changed
-            return text
+            return str(event)
+        text = _without_echo(str(event))
         told = self._told.get(text)
         if told is not None and now - told[0] < REPEAT_AFTER:
             self._told[text] = (told[0], told[1] + 1)
@@ -82,6 +81,11 @@ class Repeats:
         if told is None:
             return f"{text} (trying again)"
         return f"{text} (trying again; {told[1] + 1} times in the last {now - told[0]:.0f} seconds)"
+
+
+def _without_echo(text: str) -> str:
+    """``failed: URL: cannot connect to URL: …`` says it twice."""
+    return re.sub(r"^(\w[\w ]*: )(\S+): (?=.*\2)", r"\1", text)
 
 
 class LogLines:
