@@ -253,9 +253,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this one only")
     parser.add_argument("--peers", type=int, nargs=2, default=(3, 12), metavar=("MIN", "MAX"))
     parser.add_argument("--feeds", type=int, nargs=2, default=(1, 4), metavar=("MIN", "MAX"))
+    parser.add_argument("--steps", type=int, default=60, help="how many faults in a run")
     parser.add_argument("--trace", action="store_true", help="print what was sent")
     options = parser.parse_args()
-    settings = ChurnSettings(tuple(options.peers), tuple(options.feeds))
+    settings = ChurnSettings(tuple(options.peers), tuple(options.feeds), options.steps)
     seeds = [options.seed] if options.seed is not None else range(options.start, options.start + options.seeds)
     failed: list[int] = []
     faults: Counter[str] = Counter()
@@ -287,7 +288,7 @@ def replay(seed: int, settings: ChurnSettings) -> str:
     peers, feeds = settings.peers, settings.feeds
     return (
         f"python -m ebt_trio.testing.churn --seed {seed} --peers {peers[0]} {peers[1]} "
-        f"--feeds {feeds[0]} {feeds[1]} --trace"
+        f"--feeds {feeds[0]} {feeds[1]} --steps {settings.steps} --trace"
     )
 
 

@@ -203,14 +203,13 @@ def test_27_a_liar_cannot_censor(seeded: Simulation) -> None:
     sim.connect("client", "honest")
     sim.settle()
     end_of(lies, "liar").send_raw("notes", {FEED: 1_000_000 << 1 | 1})
-    for _ in range(100):
+    for _ in range(40):
         honest.append(1, feed="feed")
-        for _ in range(3):
-            liar.append(1, feed="chatter")
-            sim.run(0.2)
+        liar.append(1, feed="chatter")
+        sim.run(0.5)
     sim.run(7.0)
-    assert client.clock == {"feed": 100, "chatter": 300}
-    late = [sim.delivered_at[client.id, FEED, sequence] - sim.sent_at[FEED, sequence] for sequence in range(1, 101)]
+    assert client.clock == {"feed": 40, "chatter": 40}
+    late = [sim.delivered_at[client.id, FEED, sequence] - sim.sent_at[FEED, sequence] for sequence in range(1, 41)]
     assert max(late) < 6.5
     assert max(late[20:]) < 1.5
     assert client.core.progress().recv == 0  # the lie is penalised: it is not waited for

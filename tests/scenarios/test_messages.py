@@ -81,6 +81,7 @@ def test_invalid_among_valid_messages(seeded: Simulation) -> None:
 def test_message_lost_in_a_write_error_is_fetched_again(seeded: Simulation) -> None:
     """Our disk is full in mid-transfer: no peer is blamed, and all comes when there is room again."""
     sim = seeded
+    sim.batch = 16
     alice, bob = sim.peer("alice"), sim.peer("bob", follow=["alice"])
     alice.append(200)
     sim.connect("alice", "bob", rate=400)
