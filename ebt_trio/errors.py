@@ -85,7 +85,7 @@ class LocalProtocolError(EBTError):
 
 
 class FeedBehind(LocalProtocolError):
-    """A connected peer claims more of this feed than we hold: appending now would fork it. Wait until it has been fetched."""
+    """A connected peer claims more of this feed than we hold: appending now would fork it. Wait until it is fetched."""
 
 
 class Blocked(LocalProtocolError):

@@ -13,7 +13,7 @@ def already_stored(run: Run, held: FeedHead) -> int:
 
     The rest, if any, is stored: behind ``held.head``, or from ``run.first`` on where nothing is held.
 
-    :raises SequenceGap: messages are missing between what is stored and the run, or it is ``exact`` and begins elsewhere
+    :raises SequenceGap: messages are missing before the run, or it is ``exact`` and begins elsewhere
     :raises StoreError: these are no sequences
     """
     if run.first < 1 or run.last > MAX_SEQUENCE:

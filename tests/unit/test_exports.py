@@ -18,9 +18,7 @@ NAMES = {
 
 def test_the_public_names() -> None:
     public = {
-        name
-        for name, thing in vars(ebt_trio).items()
-        if not name.startswith("_") and not isinstance(thing, ModuleType)
+        name for name, thing in vars(ebt_trio).items() if not name.startswith("_") and not isinstance(thing, ModuleType)
     }
     assert public == NAMES | set(errors.__all__)
     assert set(ebt_trio.__all__) == public
