@@ -1,6 +1,6 @@
 """Some hundreds of random networks under random faults; ``nox -s simulation`` runs as many as asked.
 
-Invariants are checked after every event; in the end all followers are equal, progress says so, and nothing more is sent.
+Invariants are checked after every event; in the end all are equal, progress says so, and nothing more is sent.
 """
 
 from __future__ import annotations
