@@ -67,6 +67,21 @@ async def test_subscribe_is_fair(autojump_clock: trio.testing.MockClock) -> None
         assert sum(counts[feed] for feed in counts if feed != "long") == 10
 
 
+async def test_subscribe_takes_turns_with_more_feeds_than_fit_a_turn(autojump_clock: trio.testing.MockClock) -> None:
+    async with EBT("alice") as alice:
+        for number in range(100):
+            await alice.append_many(range(300), feed=f"feed {number:02}")
+        done: list[str] = []
+        begun: set[str] = set()
+        async with alice.subscribe(live=False) as messages:
+            async for message in messages:
+                begun.add(message.feed)
+                if message.content == 299:
+                    assert len(begun) == 100, "one was finished before all had begun"
+                    done.append(message.feed)
+        assert len(done) == 100
+
+
 async def test_subscribe_under_way_when_messages_come_in(autojump_clock: trio.testing.MockClock) -> None:
     async with EBT("alice") as alice, EBT("bob") as bob:
         bob.follow("alice")
