@@ -105,6 +105,7 @@ class Simulation:
     def connect(
         self, a: str, b: str, *, latency: float | None = None, jitter: float | None = None, rate: float = 0.0
     ) -> SimLink:
+        """A link between two peers. ``rate``: messages per second, 0 for no limit; the rest as for all links."""
         if latency is None:
             low, high = self._latency if isinstance(self._latency, tuple) else (self._latency, self._latency)
             latency = low if low == high else self.rng.uniform(low, high)
@@ -126,20 +127,24 @@ class Simulation:
         raise KeyError(f"no open link between {a} and {b}")
 
     def new_session(self) -> SessionId:
+        """A number for a session; never used twice."""
         self._sessions += 1
         return SessionId(self._sessions)
 
     def store_delay(self) -> float:
+        """How long the append takes that begins now, in seconds."""
         delay = self._store_delay
         return self.rng.uniform(*delay) if isinstance(delay, tuple) else delay
 
     # -- running
 
     def at(self, time: float, function: Callable[..., None], *args: Any) -> None:
+        """Call ``function(*args)`` at a simulated time, in seconds; now, if that has passed."""
         self._count += 1
         heappush(self._queue, (max(time, self.now), self._count, function, args))
 
     def after(self, delay: float, function: Callable[..., None], *args: Any) -> None:
+        """Call ``function(*args)`` after ``delay`` simulated seconds."""
         self.at(self.now + delay, function, *args)
 
     def run(self, duration: float) -> None:
@@ -169,10 +174,12 @@ class Simulation:
     # -- watching
 
     def check(self, peer: SimPeer) -> None:
+        """Check the invariants of a peer, if this simulation does."""
         if self._check:
             check_invariants(peer.core, self.now)
 
     def count(self, end: End, kind: str, content: Any) -> None:
+        """A frame is sent by ``end``: count it, and write it into the trace."""
         self.frames[kind] += 1
         self.last_frame_at = self.now
         other = end.link.other(end).peer
@@ -203,6 +210,7 @@ class Simulation:
         self.payloads.clear()
 
     def delivered(self, peer: SimPeer, feed: FeedId, sequence: int) -> None:
+        """``peer`` has stored a message: remember when, the first time."""
         self.delivered_at.setdefault((peer.id, feed, sequence), self.now)
 
     def differences(self) -> list[str]:
