@@ -209,13 +209,19 @@ def _result(stage: _Stage, seconds: float, console: Console) -> bool:
     deliveries = stage.total * (len(stage.peers) - 1)
     duplicates = sum(peer.total("duplicates") for peer in stage.peers)
     sent = sum(peer.total("bytes_sent") for peer in stage.peers)
+    killed = ", ".join(peer.name for peer in stage.peers if peer.lost)
     payload = found[0].payload_bytes / max(found[0].messages, 1)
     lines = [
         f"messages       {stage.total:,}, each to {len(stage.peers) - 1} other peers: {deliveries:,} deliveries",
         f"duplicates     {duplicates:,} ({duplicates / deliveries:.2%} of the deliveries)",
         f"bytes          {sent / deliveries:.1f} sent per delivery, everything included; {payload:.1f} of a payload",
+        f"               (without what {killed} counted in the last second before it was killed)",
         f"time           {seconds:.1f} s ({deliveries / seconds:,.0f} deliveries/s)",
     ]
+    killed = [peer.name for peer in stage.peers if peer.lost]
+    lines.append(
+        f"               (without what {', '.join(killed)} had counted in the last second before it was killed)"
+    )
     equal = all(one.digest == expected and one.messages == stage.total for one in found)
     lines.append(
         "stores         all equal, and equal to the files"
