@@ -57,12 +57,21 @@ class Churn:
 
     def run(self) -> None:
         """:raises InvariantBroken: with what broke"""
-        for _ in range(self.settings.steps):
-            self._fault()
-            self.sim.run(self.rng.expovariate(1 / self.settings.step))
+        self._rage(self.settings.steps // 2)
+        self._calm()
+        self.sim.run(200.0)
+        self._ask_oracle()
+        self._rage(self.settings.steps - self.settings.steps // 2)
+        self._calm()
         self._heal()
         self.sim.settle(self.settings.settle)
+        self._ask_oracle()
         self._judge()
+
+    def _rage(self, steps: int) -> None:
+        for _ in range(steps):
+            self._fault()
+            self.sim.run(self.rng.expovariate(1 / self.settings.step))
 
     # -- faults
 
@@ -212,14 +221,40 @@ class Churn:
 
     # -- quiet
 
-    def _heal(self) -> None:
+    def _calm(self) -> None:
+        """No more faults: but who is apart stays apart, who is blocked stays blocked, and broken stores stay broken."""
         for peer in self.sim.peers.values():
-            peer.store_broken = peer.reads_broken = False
-            if not peer.up:
-                peer.restart()
+            peer.reads_broken = False
         for link in list(self.sim.links):
             if link.open and (link.frozen or link.a.lied or link.b.lied):
                 link.cut()
+
+    def _ask_oracle(self) -> None:
+        """Each side of each session says that it is complete exactly if the two peers hold the same."""
+        for link in self._live():
+            a, b = link.a.peer, link.b.peer
+            if not (link.a.up and link.b.up):
+                continue
+            shared = [
+                feed
+                for feed in a.core.follows & b.core.follows
+                if (b.id, feed) not in a.core.blocks and (a.id, feed) not in b.core.blocks
+            ]
+            heads = [(feed, a.store.head(feed).head, b.store.head(feed).head) for feed in shared]
+            differing = [head for head in heads if head[1] != head[2]]
+            if differing and not (a.store_broken or b.store_broken):
+                raise InvariantBroken(f"eventual delivery: {a.id}, {b.id}: {differing}")
+            for end in (link.a, link.b):
+                progress = end.peer.core.progress(end.session)
+                if (progress.fraction == 1.0) == bool(differing):
+                    raise InvariantBroken(f"honest progress: {a.id}, {b.id}: {end.peer.id}: {differing}: {progress}")
+            self.counts["oracle: " + ("apart" if differing else "in sync")] += 1
+
+    def _heal(self) -> None:
+        for peer in self.sim.peers.values():
+            peer.store_broken = False
+            if not peer.up:
+                peer.restart()
         self.sim.run(10.0)
         for peer in self.sim.peers.values():
             for target, origin in list(peer.core.blocks):
