@@ -52,7 +52,7 @@ class Hearing:
             if room.should_replicate is not None and room.should_replicate(id, link.peer):
                 return room.intern(id)
             if len(link.strangers) < room.config.notes_per_frame:
-                link.strangers[id] = None
+                link.strangers[id] = note >> 1
                 room.wake(link)
         return None
 

@@ -151,8 +151,8 @@ class Link:
         self.ready: dict[int, None] = {}
         """Feeds with messages to push, the next one first."""
         self.starts: dict[int, None] = {}
-        self.strangers: dict[FeedId, None] = {}
-        """Feeds to be declined that are not remembered."""
+        self.strangers: dict[FeedId, int] = {}
+        """Feeds to be declined that are not remembered, with what was said about them."""
         self.retries: dict[int, float] = {}
         """Feeds that could not be read, tried again then."""
         self.unproved: dict[int, float] = {}

@@ -76,6 +76,9 @@ class Room:
         self.numbers[id] = feed.number
         for link in self.sessions.values():
             link.grow(len(self.feeds))
+            if id in link.strangers:  # its -1 has not left yet, and is one like any other from now on
+                link.memory.heard.put(feed.number, link.strangers.pop(id))
+                link.pending[feed.number] = Say.DECLINE
         return feed
 
     # -- leaving things to be said

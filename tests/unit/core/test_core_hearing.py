@@ -497,3 +497,46 @@ def test_the_measure_ends_when_nothing_is_asked_for(bench: type[Bench]) -> None:
     assert peer.link("bob").window_since == 0.0
     peer.hear("bob", "f=declined")
     assert peer.link("bob").window_since is None
+
+
+# -- feeds without end
+
+
+def test_a_feed_too_many_is_declined_and_not_remembered(bench: type[Bench]) -> None:
+    peer = bench(follow=[], strangers=1)
+    peer.up("bob", "a=1,lazy", "b=1,lazy", "c=declined", "b=2,lazy", "end")
+    assert "bob" in peer.woken
+    assert peer.out("bob") == ["a=declined", "b=declined"]
+    assert [feed.id for feed in peer.core.feeds] == ["a"]
+    peer.hear("bob", "b=3,lazy")
+    assert peer.out("bob") == ["b=declined"]
+
+
+def test_a_feed_too_many_may_be_wanted(bench: type[Bench]) -> None:
+    peer = bench(follow=[], strangers=0, should_replicate=lambda feed, peer: feed == "good")
+    peer.up("bob", "good=1,lazy", "bad=1,lazy", "end")
+    assert peer.followed == ["good"]
+    assert peer.out("bob") == ["good=0,eager", "bad=declined"]
+
+
+def test_declines_of_feeds_too_many_are_bounded_and_come_in_frames(bench: type[Bench]) -> None:
+    peer = bench(follow=[], strangers=0, notes_per_frame=2)
+    peer.up("bob", "end")
+    peer.out("bob")
+    peer.hear("bob", "a=1,lazy", "b=1,lazy", "c=1,lazy")
+    assert len(peer.out("bob")) == 2
+    assert peer.out("bob") == []  # the third asks again some day
+
+
+def test_a_feed_too_many_that_is_followed_before_the_minus_one_has_left(bench: type[Bench]) -> None:
+    peer = bench(follow=[], strangers=0)
+    peer.up("bob", "f=3,lazy", "end")
+    peer.follow("f")
+    assert peer.out("bob") == ["f=0,eager"]
+
+
+def test_a_feed_too_many_that_is_blocked_before_the_minus_one_has_left(bench: type[Bench]) -> None:
+    peer = bench(follow=[], strangers=0)
+    peer.up("bob", "f=3,lazy", "end")
+    peer.block("bob", "f")
+    assert peer.out("bob") == ["f=declined"]
