@@ -555,6 +555,28 @@ def test_an_author_does_not_take_over_from_an_owner_that_is_delivering(bench: ty
     assert peer.out("bob") == ["bob=0,lazy", "end"]
 
 
+def test_an_author_of_whose_feed_only_the_newest_are_wanted_is_asked_when_it_has_said_how_many(
+    bench: type[Bench],
+) -> None:
+    peer = bench(follow=[])
+    peer.follow("bob", last=2)
+    peer.up("bob", quiet=False)
+    assert peer.out("bob") == ["bob=0,lazy", "end"]
+    peer.hear("bob", "bob=9,lazy")
+    assert peer.out("bob") == ["bob=7,eager"]
+
+
+def test_an_author_that_was_ahead_in_the_session_before_is_claimed_at_once(bench: type[Bench]) -> None:
+    peer = bench(follow=["bob"])
+    peer.up("bob", "bob=3,lazy", "end", store=b"theirs")
+    peer.down("bob")
+    peer.feed("bob").highest = 0  # as after a restart
+    peer.up("again", peer="bob", store=b"theirs", quiet=False)
+    assert peer.stands("bob") == (Class.CLAIMED, "again", STALL)
+    assert peer.out("again") == ["bob=0,eager", "end"]
+    assert peer.link("again").statistics.grafts == 1
+
+
 def test_our_own_feed_is_not_adopted_from_our_own_id(bench: type[Bench]) -> None:
     peer = bench(me="me", follow=["me"])
     peer.up("other device", peer="me", quiet=False)
