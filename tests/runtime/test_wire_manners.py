@@ -393,9 +393,9 @@ async def test_all_acks_go_before_a_pong_even_in_several_frames(
             asked |= {feed for feed, note in (await hand.until(Notes)).notes.items() if note == 0}
         await hand.send(Messages([Run(feed, 1, [b"\x01"]) for feed in feeds]), Ping(5))
         acked: dict[FeedId, int] = {}
-        while isinstance(frame := await hand.receive(), Ack):
-            acked.update(frame.acks)
-        assert frame == Pong(5)
+        while not isinstance(frame := await hand.receive(), Pong):
+            if isinstance(frame, Ack):
+                acked.update(frame.acks)
         assert acked == dict.fromkeys(feeds, 1)
         await hand.end.aclose()
 
