@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -212,6 +210,7 @@ async def _nursery(patience: float = float("inf")) -> AsyncGenerator[trio.Nurser
         async with trio.open_nursery() as nursery:
             with trio.fail_after(patience):
                 yield nursery
+            nursery.cancel_scope.cancel()  # not earlier: that would swallow what fail_after has to say
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
@@ -234,13 +233,10 @@ def theirs(node_modules: Path) -> Callable[..., AbstractAsyncContextManager[Refe
             process: trio.Process = await nursery.start(start)
             peer = Reference(name, process)
             nursery.start_soon(peer.read_answers)
-            try:
-                if follows:
-                    await peer.follow(*follows)
-                yield peer
-                assert process.returncode is None, f"the Node process of {name} has ended"
-            finally:
-                nursery.cancel_scope.cancel()
+            if follows:
+                await peer.follow(*follows)
+            yield peer
+            assert process.returncode is None, f"the Node process of {name} has ended"
 
     return run
 
@@ -290,7 +286,6 @@ async def _joined(server: Any, client: Any) -> AsyncGenerator[None, None]:
             await client.connect(port)
             yield
             await client.close(server.id)
-        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture
@@ -308,72 +303,6 @@ def ends() -> Callable[[str, EBT, Reference], tuple[Any, Any]]:
 @pytest.fixture
 def serving() -> Callable[[trio.Nursery, EBT], Any]:
     return serve
-
-
-class Proxy:
-    """Carries bytes between whoever connects and a port behind it, until it is told not to."""
-
-    def __init__(self, target: int, budgets: Iterable[int | None]) -> None:
-        self._target = target
-        self._budgets = iter(budgets)
-        self.port = 0
-        self.cuts = 0
-        self._flowing = trio.Event()
-        self._flowing.set()
-
-    def freeze(self) -> None:
-        """Connections stay, and nothing moves on them any more."""
-        self._flowing = trio.Event()
-
-    def thaw(self) -> None:
-        self._flowing.set()
-
-    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.port = listener.socket.getsockname()[1]
-        task_status.started()
-        await trio.serve_listeners(self._carry, [listener])
-
-    async def _carry(self, near: trio.SocketStream) -> None:
-        self._left = next(self._budgets, None)
-        async with near, await trio.open_tcp_stream("127.0.0.1", self._target) as far:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._copy, near, far, nursery.cancel_scope)
-                nursery.start_soon(self._copy, far, near, nursery.cancel_scope)
-            for stream in (near, far):  # a reset, not an orderly end
-                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    async def _copy(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
-        try:
-            async for chunk in source:
-                await self._flowing.wait()
-                if self._left is not None:
-                    self._left -= len(chunk)
-                    if self._left <= 0:
-                        self.cuts += 1
-                        break
-                await sink.send_all(chunk)
-            else:
-                await sink.send_eof()
-                return
-        except trio.BrokenResourceError:
-            pass
-        scope.cancel()
-
-
-@pytest.fixture
-def proxied() -> Callable[..., Any]:
-    """``await proxied(nursery, port, budgets)``: a :class:`Proxy` to that port.
-
-    Its first connection is cut when ``budgets[0]`` bytes have passed, both ways together, and so on; None: never.
-    """
-
-    async def start(nursery: trio.Nursery, target: int, budgets: Iterable[int | None] = ()) -> Proxy:
-        proxy = Proxy(target, budgets)
-        await nursery.start(proxy.run)
-        return proxy
-
-    return start
 
 
 @pytest.fixture

@@ -2,12 +2,81 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 import trio
 
 COUNT = 3000
+
+
+class Proxy:
+    """Carries bytes between whoever connects and a port behind it, until it is told not to."""
+
+    def __init__(self, target: int, budgets: Iterable[int | None]) -> None:
+        self._target = target
+        self._budgets = iter(budgets)
+        self.port = 0
+        self.cuts = 0
+        self._flowing = trio.Event()
+        self._flowing.set()
+
+    def freeze(self) -> None:
+        """Connections stay, and nothing moves on them any more."""
+        self._flowing = trio.Event()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        self.port = listener.socket.getsockname()[1]
+        task_status.started()
+        await trio.serve_listeners(self._carry, [listener])
+
+    async def _carry(self, near: trio.SocketStream) -> None:
+        self._left = next(self._budgets, None)
+        async with near, await trio.open_tcp_stream("127.0.0.1", self._target) as far:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._copy, near, far, nursery.cancel_scope)
+                nursery.start_soon(self._copy, far, near, nursery.cancel_scope)
+            for stream in (near, far):  # a reset, not an orderly end
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def _copy(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+        try:
+            async for chunk in source:
+                await self._flowing.wait()
+                if self._left is not None:
+                    self._left -= len(chunk)
+                    if self._left <= 0:
+                        self.cuts += 1
+                        break
+                await sink.send_all(chunk)
+            else:
+                await sink.send_eof()
+                return
+        except trio.BrokenResourceError:
+            pass
+        scope.cancel()
+
+
+@pytest.fixture
+def proxied() -> Callable[..., Any]:
+    """``await proxied(nursery, port, budgets)``: a :class:`Proxy` to that port.
+
+    Its first connection is cut when ``budgets[0]`` bytes have passed, both ways together, and so on; None: never.
+    """
+
+    async def start(nursery: trio.Nursery, target: int, budgets: Iterable[int | None] = ()) -> Proxy:
+        proxy = Proxy(target, budgets)
+        await nursery.start(proxy.run)
+        return proxy
+
+    return start
 
 
 @pytest.mark.parametrize("role", ["server", "client"])
