@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO
+from typing import IO, Final
 
 import click
 import trio
@@ -16,7 +16,10 @@ from .lines import bytes_of, json_object
 from .params import ID
 from .tables import plural
 
-__all__ = ["log"]
+__all__ = ["Output", "log"]
+
+BUFFER: Final = 1 << 16
+"""Bytes."""
 
 
 @click.command()
@@ -47,7 +50,7 @@ def log(home: Home, feed: str | None, after: int, follow: bool, all_feeds: bool,
 
 
 async def _log(home: Home, feed: str | None, after: int, follow: bool, all_feeds: bool, as_json: bool) -> None:
-    out = sys.stdout.buffer
+    out = Output(sys.stdout.buffer)
     bad = 0
     async with home.ebt() as ebt:
         wanted = [] if all_feeds else [feed or str(ebt.feed)]
@@ -63,7 +66,29 @@ async def _log(home: Home, feed: str | None, after: int, follow: bool, all_feeds
         raise Failure(f"{plural(bad, 'message')} could not be decoded")
 
 
-def _write(out: IO[bytes], message: Message, as_json: bool) -> bool:
+class Output:
+    """Gathers before it writes; where Python is told not to buffer, standard output does not."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        rest = memoryview(b"".join(self._parts))
+        self._parts, self._size = [], 0
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+        self._stream.flush()
+
+
+def _write(out: Output, message: Message, as_json: bool) -> bool:
     try:
         data = json_object(message) if as_json else bytes_of(message.content)
     except InvalidMessage as exc:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import pytest
 import trio
 
 from ebt_trio import SQLiteStore
+from ebt_trio.cli.log import Output
 from ebt_trio.core.types import FeedId, Run
 
 if TYPE_CHECKING:
     from conftest import Runner
+    from typing_extensions import Buffer
 
 NASTY = (
     b"plain\n\n  spaces \t\r\nCRLF\r\n\xc3\xa4\xe2\x82\xac\n\xff\xfe not UTF-8\n\x00\x01\n"
@@ -235,3 +238,29 @@ def test_log_follows_what_other_processes_append(tmp_path: Path, ebt: Runner) ->
         log.send_signal(2)
         assert log.wait(60) == 130
         assert log.stderr.read() == b""
+
+
+class Slow(io.RawIOBase):
+    """Takes a few bytes at a time, as unbuffered output may."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        self.taken += bytes(data)[:50_000]
+        return min(len(bytes(data)), 50_000)
+
+
+def test_output_is_written_in_pieces_and_whole() -> None:
+    stream = Slow()
+    output = Output(cast("IO[bytes]", stream))
+    for _ in range(7):
+        output.write(b"0123456789" * 1000)
+    assert len(stream.taken) == 70_000  # it does not gather for ever
+    output.write(b"end")
+    assert len(stream.taken) == 70_000
+    output.flush()
+    assert stream.taken == b"0123456789" * 7000 + b"end"

@@ -218,10 +218,6 @@ def _result(stage: _Stage, seconds: float, console: Console) -> bool:
         f"               (without what {killed} counted in the last second before it was killed)",
         f"time           {seconds:.1f} s ({deliveries / seconds:,.0f} deliveries/s)",
     ]
-    killed = [peer.name for peer in stage.peers if peer.lost]
-    lines.append(
-        f"               (without what {', '.join(killed)} had counted in the last second before it was killed)"
-    )
     equal = all(one.digest == expected and one.messages == stage.total for one in found)
     lines.append(
         "stores         all equal, and equal to the files"
