@@ -60,6 +60,7 @@ class Feed:
         "mark_time",
         "number",
         "owner",
+        "progressed",
         "rival",
         "rival_time",
         "rival_wins",
@@ -92,7 +93,9 @@ class Feed:
         self.owner: Link | None = None
         self.class_ = Class.IDLE
         self.since = 0.0
-        """When the owner was grafted, or the feed last made progress."""
+        """When the owner was grafted, the feed last made progress, or a busy owner was given more time."""
+        self.progressed = 0.0
+        """Likewise, but for the last."""
         self.entered = 0.0
         """When the feed came into its class."""
         self.deadline: float | None = None

@@ -40,6 +40,8 @@ LOAD_CAP: Final = 256
 """One feed counts at most this many messages towards a session's load."""
 PENALTY: Final = 30.0
 PENALTY_MAX: Final = 600.0
+BUSY: Final = 8
+"""A session that is busy with other feeds has so many stall_timeouts."""
 STRIKES_MAX: Final = 5
 """Stall deadlines double with each strike, up to 2^5."""
 WRONG_GRAFT_WITHIN: Final = 2.0
@@ -182,7 +184,7 @@ class Ownership:
         assert link is not feed.owner, "a session that is eager already would send everything in flight again"
         self.release(feed, now)
         feed.owner = link
-        feed.since = now
+        feed.since = feed.progressed = now
         feed.asked_again = False
         if feed.last and feed.empty:
             feed.floor = feed.accepted = max(0, link.heard[feed.number] - feed.last)
@@ -192,7 +194,7 @@ class Ownership:
         if link.claims(feed):
             feed.class_ = Class.IDLE
             self._claimed(feed, link, False, now)
-            feed.allowance = link.delivered + link.load
+            feed.allowance = link.delivered + link.load - feed.load  # a claim buys no patience for itself
         self.touched[feed] = None
 
     def ask(self, feed: Feed, link: Link) -> None:
@@ -261,7 +263,7 @@ class Ownership:
 
         The owner stays, whoever delivered.
         """
-        feed.since = now
+        feed.since = feed.progressed = now
         if not feed.failing:
             feed.asked_again = False
         if link is not None:
@@ -352,13 +354,16 @@ class Ownership:
             self.evaluate(feed, now)
 
     def _stalled(self, feed: Feed, now: float) -> None:
-        owner = feed.owner
+        owner, patience = feed.owner, self.patience.stall_timeout(now)
         assert owner is not None
         if feed.failing:
             # Our own store does not take what the owner sends: nobody's fault but ours.
             feed.since = now
             self.ask(feed, owner)
-        elif now - owner.last_payload < self.patience.stall_timeout(now) and owner.delivered < feed.allowance:
+        elif (
+            owner.delivered < feed.allowance
+            and max(now - owner.last_payload, (now - feed.progressed) / BUSY) < patience
+        ):
             feed.since = now  # it is busy with what was asked of it before
         else:
             fault = owner.faults.get(feed.number)

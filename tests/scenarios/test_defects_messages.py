@@ -24,7 +24,7 @@ ALICE, FEED = FeedId("alice"), FeedId("feed")
 def test_5_a_message_before_its_note(seeded: Simulation, first: int) -> None:
     """Messages of a feed come before any note about it: taken if next, else dropped; then the session goes on as ever.
 
-    Seen to fail: Hearing._run raises ``highest`` without heard, and asks nobody for what lies between.
+    Seen to fail: Hearing._run raises heard without ``highest``; or it does nothing about a gap.
     """
     sim = seeded
     sim.peer("bob", follow=["feed"])
@@ -150,7 +150,10 @@ def test_13_unblock_works_while_connected(seeded: Simulation) -> None:
 
 
 def test_16_anything_before_anything(sim: Simulation) -> None:
-    """Messages, notes, ACKs and STARTs for feeds and sessions that nobody spoke of change nothing and raise nothing."""
+    """Messages, notes, ACKs and STARTs for feeds that nobody spoke of change nothing and raise nothing.
+
+    Seen to fail: Hearing.acks looks the feed up as if it were known.
+    """
     alice = sim.peer("alice", follow=["feed"])
     sim.peer("mallory")
     link = sim.connect("alice", "mallory")
@@ -216,7 +219,10 @@ def test_17_the_hook_is_asked_about_every_stranger() -> None:
 
 
 def test_21_three_thousand_messages_do_not_nest(sim: Simulation) -> None:
-    """A store that answers at once, a message a frame: the stack stays as deep as it was."""
+    """A store that answers at once, a message a frame: the stack stays as deep as it was.
+
+    Seen to fail: a Wake is answered at once, from within handle (End.wake calls _pump).
+    """
     sim = Simulation(latency=0.001, store_delay=0.0, batch=1)
     alice, bob = sim.peer("alice"), sim.peer("bob", follow=["alice"])
     alice.append(3000)

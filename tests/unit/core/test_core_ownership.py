@@ -264,12 +264,29 @@ def test_who_has_delivered_all_that_was_outstanding_at_the_graft_is_not_busy(ben
     peer.up("bob", "g=2,lazy", "end")
     peer.hear("bob", "f=1,lazy")
     peer.wait(1)
-    peer.hear("bob", "g:1-2")
-    assert peer.link("bob").delivered == 2
-    assert peer.feed("f").allowance == 3
-    peer.hear("bob", "g:2")  # a duplicate counts
+    peer.hear("bob", "g:1")
+    assert peer.link("bob").delivered == 1
+    assert peer.feed("f").allowance == 2  # not 3: f is not outstanding before itself
+    peer.hear("bob", "g:1")  # a duplicate counts
     peer.wait(2)
     assert peer.link("bob").statistics.stalls == 1
+
+
+def test_nobody_is_busy_for_ever(bench: type[Bench]) -> None:
+    """bob claims plenty of g, too, and lets some of it trickle: that buys f eight timeouts, no more."""
+    peer = bench(follow=["f", "g"])
+    peer.up("bob", "g=60,lazy", "end")
+    peer.hear("bob", "f=1000,lazy")
+    peer.up("carol", "f=1,lazy", "end")
+    for sequence in range(1, 23):
+        peer.wait(2)
+        assert peer.stands("f")[1] == "bob"
+        peer.hear("bob", f"g:{sequence}")
+        if sequence == 11:
+            peer.hear("bob", "f:1")  # progress: from here on, as at the graft
+            peer.hear("carol", "f=2,lazy")
+    peer.wait(STALL)
+    assert peer.stands("f")[1] == "carol"
 
 
 def test_busy_means_within_the_stall_timeout(bench: type[Bench]) -> None:
