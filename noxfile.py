@@ -52,6 +52,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def interop(session: nox.Session) -> None:
+    """With the JavaScript reference; unlike in ``tests``, Node.js has to be there (``docs/interop.md``)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "tests/interop", *session.posargs, env={"EBT_INTEROP": "required"})
+
+
+@nox.session
 def simulation(session: nox.Session) -> None:
     """Random networks under random faults on the core, in simulated time."""
     session.install(".")
