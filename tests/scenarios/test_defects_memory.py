@@ -182,7 +182,7 @@ def test_19_sequences_beyond_thirty_bits(sim: Simulation, start: int) -> None:
 def test_19_late_notes_do_not_rewind(seeded: Simulation) -> None:
     """Notes cross messages all the time; one that is older than what was sent since does not make us send it again.
 
-    Seen to fail: a lazy note sets the cursor as an eager one does, and leaves the mode as it is.
+    Seen to fail: an ACK sets the cursor, as an eager note does (the invariant "push" finds it).
     """
     sim = seeded
     alice, bob = sim.peer("alice"), sim.peer("bob", follow=["alice"])

@@ -39,7 +39,7 @@ class Calls:
 def test_22_an_idle_peer_does_nothing(feeds: int) -> None:
     """In sync with five peers: no deadline, no event, no call, whether there is one feed or hundreds.
 
-    Seen to fail: Ownership._settle leaves the deadline where it was.
+    Seen to fail: Ownership._settle leaves a deadline.
     """
     sim = Simulation(check=False, trace=False)
     names = [f"f{number}" for number in range(feeds)]
@@ -141,7 +141,7 @@ def test_26_reads_are_ranges(sim: Simulation) -> None:
 def test_20_a_slow_link_is_sent_no_more_than_it_takes(sim: Simulation) -> None:
     """20,000 messages for a link that takes ten per second: what is not asked for by the transport stays in the store.
 
-    Seen to fail: the simulated writer asks for more before the last frame has gone (End._pump calls itself).
+    Seen to fail: the simulated writer asks for more before the last frame has gone (End.wake without busy_until).
     """
     sim.batch = 10
     alice = sim.peer("alice")
