@@ -16,7 +16,7 @@ __all__ = ["FRAME_OVERHEAD", "Batch", "Planned", "TryAgain"]
 
 FRAME_OVERHEAD = 40
 """At most so many bytes, and the feed id, are around the payload in a MESSAGES frame with one message."""
-MAX_ATTEMPTS = 20
+MAX_ATTEMPTS = 200
 
 
 class TryAgain(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -31,6 +32,8 @@ AT_ONCE: Final = 200
 """After so many outcomes other tasks get their turn."""
 FIRST_BACKOFF: Final = 0.1
 LONGEST_BACKOFF: Final = 5.0
+CONFLICT_PAUSE: Final = 0.02
+"""At most, in seconds, when another process keeps taking the sequences that we are about to use."""
 
 Reporter = Callable[[What, SessionId | None, FeedId | None, str], None]
 
@@ -252,6 +255,8 @@ class Commits:
     async def _look_again(self, conflicts: Sequence[Write]) -> None:
         """Another process has appended to these feeds meanwhile: our messages come behind its."""
         feeds = dict.fromkeys(job.feed for job in conflicts)
+        if any(job.attempts > 3 for job in conflicts):
+            await trio.sleep(random.uniform(0, CONFLICT_PAUSE))  # two in step would collide again and again
         try:
             for feed in feeds:
                 held = await self._store.head(feed)

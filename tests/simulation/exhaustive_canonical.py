@@ -18,7 +18,18 @@ from ebt_trio.testing.steps import StepPeer
 
 FEED = {
     *("id", "number", "followed", "last", "first", "accepted", "durable", "inflight", "failing", "floor", "owner"),
-    *("class_", "since", "entered", "deadline", "highest", "asked_again", "allowance", "load", "load_link"),
+    *(
+        "class_",
+        "since",
+        "progressed",
+        "entered",
+        "deadline",
+        "highest",
+        "asked_again",
+        "allowance",
+        "load",
+        "load_link",
+    ),
     *("mark_link", "mark_sequence", "mark_time", "verdict", "verdict_link", "verdict_time"),
     *("rival", "rival_wins", "rival_time", "swapped"),
 }
@@ -119,6 +130,7 @@ def _feed(feed: Feed, links: list[Link], times: Times) -> tuple[Any, ...]:
         times.append((feed.deadline, 0.0))
     if class_ is Class.CLAIMED:
         times.append((feed.since, float("inf")))
+        times.append((feed.progressed, float("inf")))
     if class_ is Class.UNCLAIMED:
         times.append((feed.entered, float("inf")))
     if feed.mark_link is not None:
