@@ -80,7 +80,8 @@ class Reader:
         second = await self._expect(Resume)
         if second is None or isinstance(second, Bye):
             return second
-        self._driver.handle(SessionUp(self._session, first.id, first.instance, key, second.heard, first.acks))
+        proved = transport.peer_id is not None
+        self._driver.handle(SessionUp(self._session, first.id, first.instance, key, second.heard, first.acks, proved))
         self._ready()
         self._writer.is_up = True
         self._writer.wake()

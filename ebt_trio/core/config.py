@@ -24,5 +24,9 @@ class Config:
     strangers: int = 65_536
     """So many feeds are remembered that peers have named and nobody here follows; a name costs a peer nothing."""
 
+    doubt_claims: bool = False
+    """Peers have keys: a session whose peer has not proved its id may be anyone's. It gets nothing of a feed whose
+    author blocks somebody, and its claims keep nobody from appending once they have proved empty."""
+
     def hold(self, smaller: bool) -> float:
         return self.lazy_interval if smaller else 5 * self.lazy_interval

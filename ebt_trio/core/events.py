@@ -58,6 +58,7 @@ class SessionUp:
 
     ``heard_digest``: what its RESUME says it has heard from us; empty when it remembers nothing.
     ``acks``: its HELLO says that it understands ACK.
+    ``proved``: the transport has proved who the peer is; else it only says so.
     """
 
     session: SessionId
@@ -66,6 +67,7 @@ class SessionUp:
     key: PeerKey | None = None
     heard_digest: bytes = b""
     acks: bool = True
+    proved: bool = False
 
 
 @dataclass(slots=True)

@@ -46,11 +46,15 @@ class Following:
         if key in room.blocked:
             return
         room.blocked[key] = None
-        for link in [link for link in room.links if link.peer == event.target]:
+        for link in list(room.links):
             if event.origin is None:
+                if link.peer != event.target:
+                    continue
                 room.actions.append(Close(link.session, BYE_BLOCKED, "blocked"))
             else:
                 feed = room.intern(event.origin)
+                if feed.number in link.refused or not room.may_be(link, event.target):
+                    continue
                 link.refused.add(feed.number)
                 room.decline(link, feed)
             room.report(What.BLOCKED, link.peer, event.origin)
@@ -61,8 +65,11 @@ class Following:
         if event.origin is None:
             return
         feed = room.intern(event.origin)
+        others = [target for target, origin in room.blocked if origin == event.origin]
         for link in room.links:
-            if link.peer == event.target and feed.number in link.refused:
+            if feed.number not in link.refused or not room.may_be(link, event.target):
+                continue
+            if not any(room.may_be(link, target) for target in others):
                 link.refused.discard(feed.number)
                 if feed.followed:
                     room.welcome(link, feed)

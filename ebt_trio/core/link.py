@@ -86,6 +86,7 @@ class Link:
         "hold",
         "in_initial",
         "instance",
+        "proved",
         "last_payload",
         "load",
         "memory",
@@ -124,12 +125,14 @@ class Link:
         memory: Memory,
         *,
         instance: bytes | None,
+        proved: bool,
         acks: bool,
         hold: float,
     ) -> None:
         self.session = session
         self.peer = peer
         self.instance = instance
+        self.proved = proved
         self.acks = acks
         self.hold = hold
         """How long a lazy note is held back, in seconds."""

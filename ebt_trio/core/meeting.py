@@ -27,7 +27,7 @@ class Meeting:
             return
         smaller = room.me < event.peer
         for other in list(room.links):
-            if event.instance is not None and (event.peer, event.instance) == (other.peer, other.instance):
+            if _same_peer(event, other):
                 self._drop(other)
                 if smaller:
                     room.actions.append(Close(other.session, BYE_REPLACED, "replaced by a newer session"))
@@ -41,6 +41,7 @@ class Meeting:
             room.names,
             memory,
             instance=event.instance,
+            proved=event.proved,
             acks=event.acks,
             hold=room.config.hold(smaller),
         )
@@ -48,7 +49,7 @@ class Meeting:
         room.ownership.joined(link)
         room.report(What.CONNECTED, link.peer)
         for target, origin in list(room.blocked):
-            if target == link.peer and origin is not None:
+            if origin is not None and room.may_be(link, target):
                 link.refused.add(room.intern(origin).number)
         changed = memory.skippable(event.heard_digest)
         for feed in room.feeds:
@@ -98,5 +99,7 @@ class Meeting:
         link.unproved.clear()
 
 
-def _same_peer(link: Link, other: Link) -> bool:
-    return link.instance is not None and (link.peer, link.instance) == (other.peer, other.instance)
+def _same_peer(link: Link | ev.SessionUp, other: Link) -> bool:
+    """Who only says that he is somebody replaces nobody who has proved it."""
+    same = (link.peer, link.instance, link.proved) == (other.peer, other.instance, other.proved)
+    return link.instance is not None and same

@@ -184,11 +184,21 @@ class Replicator:
         return 0 if state is None else state.accepted
 
     def claimed(self, feed: FeedId) -> int:
-        """The most that any connected session claims to hold of the feed; 0 if none does."""
-        state = self._room.known(feed)
+        """The most that any connected session claims to hold of the feed; 0 if none does.
+
+        Without what someone claims who may be anybody, and did not deliver when asked.
+        """
+        room = self._room
+        state = room.known(feed)
         if state is None:
             return 0
-        return max((0, *(link.heard[state.number] for link in self._room.links)))
+        number = state.number
+        empty = [
+            link
+            for link in room.links
+            if room.config.doubt_claims and not link.proved and link.penalised(number, room.now)
+        ]
+        return max((0, *(link.heard[number] for link in room.links if link not in empty)))
 
     def _links(self, session: SessionId | None) -> list[Link]:
         return list(self._room.links) if session is None else [self._room.sessions[session]]

@@ -81,6 +81,10 @@ class Room:
                 link.pending[feed.number] = Say.DECLINE
         return feed
 
+    def may_be(self, link: Link, peer: PeerId) -> bool:
+        """Is this the peer, as far as anybody can know?"""
+        return link.peer == peer or (self.config.doubt_claims and not link.proved)
+
     # -- leaving things to be said
 
     def wake(self, link: Link) -> None:

@@ -116,13 +116,14 @@ class Bench:
         store: bytes = b"",
         heard: bytes = b"",
         acks: bool = True,
+        proved: bool = False,
         quiet: bool = True,
     ) -> None:
         """A session comes up, and then ``said`` comes on it; ``quiet``: our initial notes have gone out before."""
         session = self._sessions[label] = SessionId(max(self._sessions.values(), default=0) + 1)
         id = PeerId(peer or label)
-        key = PeerKey(id, store, False) if store else None
-        self.handle(ev.SessionUp(session, id, instance, key, heard, acks))
+        key = PeerKey(id, store, proved) if store else None
+        self.handle(ev.SessionUp(session, id, instance, key, heard, acks, proved))
         if quiet:
             self.out(label)
         self.hear(label, *said)

@@ -127,6 +127,16 @@ def test_two_instances_are_two_peers(bench: type[Bench], instance: bytes | None)
     assert peer.core.link(peer.session("bob")) is not None
 
 
+def test_who_only_says_that_he_is_bob_replaces_nobody_who_has_proved_it(bench: type[Bench]) -> None:
+    peer = bench("alice")
+    peer.up("bob", "f=1,lazy", "end", instance=ONE, proved=True)
+    peer.up("liar", peer="bob", instance=ONE)
+    assert peer.closed == []
+    assert peer.owner() == "bob"
+    peer.up("newer", peer="bob", instance=ONE, proved=True)
+    assert peer.closed == [("bob", 1)]
+
+
 def test_sessions_without_an_instance_are_never_the_same(bench: type[Bench]) -> None:
     peer = bench("zoe")
     peer.up("bob")

@@ -12,7 +12,16 @@ NAMES = [FeedId("f"), FeedId("g"), FeedId("h")]
 
 
 def link(number: int, window: int = 1) -> Link:
-    made = Link(SessionId(number), PeerId(f"p{number}"), NAMES, Memory(None, NAMES), instance=None, acks=True, hold=0)
+    made = Link(
+        SessionId(number),
+        PeerId(f"p{number}"),
+        NAMES,
+        Memory(None, NAMES),
+        instance=None,
+        proved=False,
+        acks=True,
+        hold=0,
+    )
     made.load = made.window = window
     return made
 
