@@ -40,7 +40,8 @@ LINK = {
     *("pruned", "load", "window", "window_count", "window_since", "waiting", "delivered", "last_payload", "suspect"),
     *("open", "unproved", "proving", "ping_due", "strangers"),
 }
-LINK_WITHOUT_FUTURE = {"hold", "armed", "proved", "statistics", "open_since", "synced"}  # constant; heap; counters; reports
+LINK_WITHOUT_FUTURE = {"hold", "proved", "armed", "statistics", "open_since", "synced"}
+"""Constant; an entry in the heap; counters; reports."""
 STRIKES_ALIKE = 6
 """From so many on, neither deadline nor penalty grows."""
 STALL_MAX = 3.0 * STALL_SCALE_MAX
