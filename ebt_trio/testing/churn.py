@@ -50,6 +50,8 @@ class Churn:
         self.feeds = feeds
         self.backups: dict[str, SimStore] = {}
         self.counts: Counter[str] = Counter()
+        self.lied: set[frozenset[PeerId]] = set()
+        """Between whom: a lie told on a session is remembered in one that replaces it."""
         for name in self.names:
             self.sim.peer(name, follow=[feed for feed in feeds if rng.random() < 0.85])
         for _ in range(len(self.names) + rng.randint(0, len(self.names))):
@@ -215,8 +217,10 @@ class Churn:
         """Claim what one does not have."""
         if live := self._live():
             end = self.rng.choice([self.rng.choice(live).a, self.rng.choice(live).b])
+            link = end.link
             feed = FeedId(self.rng.choice(self.feeds))
             if end.up and feed in end.peer.core.follows:
+                self.lied.add(frozenset((link.a.peer.id, link.b.peer.id)))
                 end.send_raw("notes", {feed: (end.peer.store.head(feed).head + self.rng.choice([1, 1000])) << 1 | 1})
 
     # -- quiet
@@ -226,8 +230,9 @@ class Churn:
         for peer in self.sim.peers.values():
             peer.reads_broken = False
         for link in list(self.sim.links):
-            if link.open and (link.frozen or link.a.lied or link.b.lied):
+            if link.open and (link.frozen or frozenset((link.a.peer.id, link.b.peer.id)) in self.lied):
                 link.cut()
+        self.lied.clear()
 
     def _ask_oracle(self) -> None:
         """Each side of each session says that it is complete exactly if the two peers hold the same."""

@@ -30,7 +30,6 @@ class End:
         self.arrives = 0.0
         self.busy_until = 0.0
         self._woken = False
-        self.lied = False
 
     @property
     def _alive(self) -> bool:
@@ -85,7 +84,6 @@ class End:
 
     def send_raw(self, kind: str, content: Any) -> None:
         """Send what the core would not: a lie."""
-        self.lied = True
         self._send(kind, content, 0)
 
     def _send(self, kind: str, content: Any, entries: int) -> None:
