@@ -49,6 +49,10 @@ class Transport(ObjectStream[bytes]):
     """The longest frame to take, in bytes. A session lowers it until HELLO has come. Longer ones raise
     :class:`~ebt_trio.errors.FrameTooLarge`, before they are buffered where the transport can tell."""
 
+    arriving_at: float = float("-inf")
+    """When a part of a frame last came that is not complete, in Trio's time. Who is sending something large over a slow
+    link has not stalled; a transport that cannot tell leaves this alone."""
+
     @abstractmethod
     async def send(self, item: bytes) -> None:
         """Send one frame. When cancelled in the middle of one, the transport is broken: then only ``aclose`` works."""

@@ -33,7 +33,7 @@ from .actions import What
 from .config import Config
 from .feed import Class, Feed, Verdict
 from .link import EAGER, Fault, Link, Say
-from .patience import Patience
+from .patience import Arriving, Patience, nothing_arriving
 from .waiting import Waiting
 
 LOAD_CAP: Final = 256
@@ -56,11 +56,12 @@ Reporter = Callable[[What, Link, Feed, str], None]
 class Ownership:
     """Decides for all feeds of one peer. Says nothing itself, but leaves it to be said at links."""
 
-    def __init__(self, config: Config, rng: Random, report: Reporter) -> None:
+    def __init__(self, config: Config, rng: Random, report: Reporter, arriving: Arriving = nothing_arriving) -> None:
         self.links: list[Link] = []
         """Usable sessions."""
         self._rng = rng
         self._report = report
+        self._arriving = arriving
         self.patience = Patience(config)
         self._waiting = Waiting()
         self.touched: dict[Feed, None] = {}
@@ -360,11 +361,8 @@ class Ownership:
             # Our own store does not take what the owner sends: nobody's fault but ours.
             feed.since = now
             self.ask(feed, owner)
-        elif (
-            owner.delivered < feed.allowance
-            and max(now - owner.last_payload, (now - feed.progressed) / BUSY) < patience
-        ):
-            feed.since = now  # it is busy with what was asked of it before
+        elif max(now - self._at_work(feed, owner), (now - feed.progressed) / BUSY) < patience:
+            feed.since = now
         else:
             fault = owner.faults.get(feed.number)
             strikes = fault.strikes + 1 if fault else 1
@@ -380,6 +378,12 @@ class Ownership:
             else:
                 self.ask(feed, owner)
         self.evaluate(feed, now)
+
+    def _at_work(self, feed: Feed, owner: Link) -> float:
+        """When the owner last was at work on what we have asked of it: a large frame may take its time to arrive, and
+        what was asked before the feed comes before it."""
+        arriving = self._arriving(owner.session)
+        return max(arriving, owner.last_payload) if owner.delivered < feed.allowance else arriving
 
     def _overtaken(self, feed: Feed, now: float) -> None:
         """Others announce what the owner has not: its branch of the tree is broken, or slow."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from .config import Config
+from .types import SessionId
 
 GRAFT_DELAY_MAX: Final = 1.0
 GRAFT_DELAY_DECAY: Final = 0.995
 STALL_SCALE_MAX: Final = 16.0
 STALL_SCALE_HALF_LIFE: Final = 60.0
+
+Arriving = Callable[[SessionId], float]
+"""When something last came of what a session is still receiving; -inf where that cannot be told."""
+
+
+def nothing_arriving(session: SessionId) -> float:
+    return float("-inf")
 
 
 class Patience:

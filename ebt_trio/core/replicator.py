@@ -24,6 +24,7 @@ from .link import CoreStatistics, Link
 from .meeting import Meeting
 from .outgoing import commit, pull
 from .ownership import Ownership
+from .patience import Arriving, nothing_arriving
 from .progress import FeedStatus, Meter, Progress, SyncWait, feed_status, measure
 from .proving import Proving
 from .room import Room
@@ -39,6 +40,7 @@ class Replicator:
     :param me: our own id
     :param rng: the only source of randomness
     :param should_replicate: asked about a feed that a peer names and that is not followed; must not raise
+    :param arriving: when something last came of what a session is still receiving; -inf where that cannot be told
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Replicator:
         rng: Random,
         *,
         should_replicate: Callable[[FeedId, PeerId], bool] | None = None,
+        arriving: Arriving = nothing_arriving,
     ) -> None:
-        self._room = room = Room(me, config, rng, should_replicate)
+        self._room = room = Room(me, config, rng, should_replicate, arriving)
         self.clock: Mapping[FeedId, int] = _ClockView(room)
         """feed → durable sequence; live; no zeros."""
         self._past = CoreStatistics()

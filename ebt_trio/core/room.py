@@ -17,6 +17,7 @@ from .feed import Feed
 from .link import ANNOUNCED, EAGER, WANTS, Link, Say
 from .memories import Memories
 from .ownership import Ownership
+from .patience import Arriving, nothing_arriving
 from .timers import Timers
 from .types import FeedId, PeerId, SessionId
 
@@ -28,7 +29,12 @@ class Room:
     """State and speech; decides nothing about ownership (that is :class:`~.ownership.Ownership`)."""
 
     def __init__(
-        self, me: PeerId, config: Config, rng: Random, should_replicate: Callable[[FeedId, PeerId], bool] | None
+        self,
+        me: PeerId,
+        config: Config,
+        rng: Random,
+        should_replicate: Callable[[FeedId, PeerId], bool] | None,
+        arriving: Arriving = nothing_arriving,
     ) -> None:
         self.me = me
         self.config = config
@@ -43,7 +49,7 @@ class Room:
         self.blocked: dict[tuple[PeerId, FeedId | None], None] = {}
         self.sessions: dict[SessionId, Link] = {}
         """All that the runtime has, also those that a newer one has replaced (not up)."""
-        self.ownership = Ownership(config, rng, self.report_about)
+        self.ownership = Ownership(config, rng, self.report_about, arriving)
         self.memories = Memories(self.names)
         self.timers: Timers[Feed | Link] = Timers()
         self.actions: list[Action] = []

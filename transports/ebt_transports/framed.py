@@ -106,6 +106,7 @@ class FramedTransport(Transport):
             data = await self._read_some()
             if not self._derailed:
                 self._splitter.feed(data)
+                self.arriving_at = trio.current_time()
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent; receiving goes on. Where the stream has no half-close the remote learns

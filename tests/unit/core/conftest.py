@@ -20,6 +20,7 @@ from ebt_trio.core.actions import Action, Append, Close, Followed, Report, Wake,
 from ebt_trio.core.feed import Class, Feed
 from ebt_trio.core.link import Link
 from ebt_trio.core.note import DECLINED
+from ebt_trio.core.patience import nothing_arriving
 from ebt_trio.core.replicator import Config, Replicator
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Run, SessionId
 from ebt_trio.testing.invariants import check_invariants
@@ -36,10 +37,17 @@ class Bench:
         have: dict[str, int] | None = None,
         seed: int = 0,
         should_replicate: Callable[[FeedId, PeerId], bool] | None = None,
+        arriving: Callable[[SessionId], float] = nothing_arriving,
         **config: Any,
     ) -> None:
         self.now = 0.0
-        self.core = Replicator(PeerId(me), replace(Config(), **config), Random(seed), should_replicate=should_replicate)
+        self.core = Replicator(
+            PeerId(me),
+            replace(Config(), **config),
+            Random(seed),
+            should_replicate=should_replicate,
+            arriving=arriving,
+        )
         self.heads: dict[str, int] = dict(have or {})
         self.slow = False
         """Appends wait for :meth:`stored` or :meth:`fails`."""

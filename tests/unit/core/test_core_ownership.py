@@ -598,3 +598,33 @@ def test_our_own_feed_is_not_adopted_from_our_own_id(bench: type[Bench]) -> None
     peer = bench(me="me", follow=["me"])
     peer.up("other device", peer="me", quiet=False)
     assert peer.out("other device") == ["me=0,lazy", "end"]
+
+
+# -- what is still on its way
+
+
+def test_a_large_frame_may_take_its_time(bench: type[Bench]) -> None:
+    """As long as parts of it come, and at most eight stall timeouts."""
+    arriving = {"at": float("-inf")}
+    peer = bench(arriving=lambda session: arriving["at"])
+    peer.up("bob", "f=9,lazy", "end")
+    for _ in range(23):
+        arriving["at"] = peer.now
+        peer.wait(1.0)
+    assert peer.reported(What.STALLED) == []
+    for _ in range(4):
+        arriving["at"] = peer.now
+        peer.wait(1.0)
+    assert peer.reported(What.STALLED) == ["bob"]
+
+
+def test_a_frame_of_which_nothing_comes_any_more_is_a_stall(bench: type[Bench]) -> None:
+    arriving = {"at": float("-inf")}
+    peer = bench(arriving=lambda session: arriving["at"])
+    peer.up("bob", "f=9,lazy", "end")
+    peer.wait(2.0)
+    arriving["at"] = peer.now
+    peer.wait(3.9)
+    assert peer.reported(What.STALLED) == []
+    peer.wait(0.2)
+    assert peer.reported(What.STALLED) == ["bob"]
