@@ -5,6 +5,8 @@ tests in :mod:`ebt_trio.testing`.
 """
 
 from ._events import Event as Event
+from .admission import Caller as Caller
+from .admission import allow as allow
 from .core.actions import What as What
 from .core.note import Mode as Mode
 from .core.progress import FeedStatus as FeedStatus
@@ -25,6 +27,7 @@ from .errors import FrameTooLarge as FrameTooLarge
 from .errors import HandshakeError as HandshakeError
 from .errors import InvalidMessage as InvalidMessage
 from .errors import LocalProtocolError as LocalProtocolError
+from .errors import NotAdmitted as NotAdmitted
 from .errors import RemoteProtocolError as RemoteProtocolError
 from .errors import SequenceGap as SequenceGap
 from .errors import SessionClosed as SessionClosed
@@ -45,6 +48,7 @@ __all__ = [
     "AuthenticationError",
     "Blocked",
     "ByeCode",
+    "Caller",
     "CloseReason",
     "EBTError",
     "Event",
@@ -60,6 +64,7 @@ __all__ = [
     "MemoryStore",
     "Message",
     "Mode",
+    "NotAdmitted",
     "PeerId",
     "PeerStatus",
     "PlainFormat",
@@ -73,6 +78,7 @@ __all__ = [
     "StoreError",
     "TransportError",
     "What",
+    "allow",
     "connect",
     "follow_all",
     "listen",

@@ -14,8 +14,9 @@ from anyio.abc import ObjectStream
 from ._driver import Driver
 from ._wire import Wire
 from .abc import Listener, Transport
+from .admission import Admit
 from .core.actions import What
-from .errors import ByeCode, EBTError, LocalProtocolError
+from .errors import ByeCode, EBTError, LocalProtocolError, NotAdmitted
 from .frames import Bye
 from .session import Session, run_session
 from .transport import as_transport, connect
@@ -96,7 +97,7 @@ async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> None:
             await driver.changed.wait()
 
 
-async def serve(driver: Driver, listener: Listener, task_status: trio.TaskStatus[None]) -> None:
+async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_status: trio.TaskStatus[None]) -> None:
     """Have a session with whoever calls; see :meth:`EBT.serve`. Returns when the EBT is left."""
     running = 0
 
@@ -108,7 +109,7 @@ async def serve(driver: Driver, listener: Listener, task_status: trio.TaskStatus
         running += 1
         session: Session | None = None
         try:
-            async with run_session(driver, transport) as session:
+            async with run_session(driver, transport, admit) as session:
                 await session.wait_closed()
         except Exception as exc:
             _failed(driver, transport, session, exc)
@@ -139,5 +140,6 @@ def _failed(driver: Driver, transport: Transport, session: Session | None, exc: 
     """A session has failed: that is told, and nothing else is harmed."""
     if not isinstance(exc, EBTError):
         _log.error("a session with %s failed: a bug", transport.address, exc_info=exc)
-    peer = None if session is None else session.peer_id
-    driver.report(What.FAILED, f"{transport.address}: {exc}", peer)
+    peer = transport.peer_id if session is None else session.peer_id or transport.peer_id
+    what = What.REFUSED if isinstance(exc, NotAdmitted) else What.FAILED
+    driver.report(what, f"{transport.address}: {exc}", peer)

@@ -17,7 +17,9 @@ from ._events import Events
 from ._jobs import Receive
 from ._pulse import Pulse
 from ._tail import Tail
+from ._throttle import Throttle
 from .abc import Format, Store
+from .admission import Admit, Caller
 from .core.actions import Append, Close, Followed, Report, Wake, What
 from .core.config import Config
 from .core.events import Appended, Event, SessionDown, Stored, Tick
@@ -76,13 +78,14 @@ class Driver:
         self.instance = secrets.token_bytes(8)
         """Tells this run from others of the same peer, in HELLO."""
         self.should_replicate = should_replicate
-        self.core = Replicator(me, config, rng, should_replicate=self._decide)
+        self.core = Replicator(me, config, rng, should_replicate=self._decide, arriving=self._arriving)
         self.tail = Tail()
         self.commits = Commits(
             self.core, store, format, self.tail, limits, handle=self.handle, report=self._report_session
         )
         self.events = Events()
         self.sessions: dict[SessionId, Session] = {}
+        self.throttle = Throttle(limits.total_bytes_per_second)
         self.observers: set[Observer] = set()
         self._closing: set[trio.CancelScope] = set()
         self._closed: set[trio.CancelScope] = set()
@@ -195,12 +198,28 @@ class Driver:
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
+    def count_sessions(self, peer: PeerId, proved: bool) -> int:
+        """How many sessions with this peer are past HELLO."""
+        return sum(session.peer_id == peer and session.proved == proved for session in self.sessions.values())
+
+    def ask(self, admit: Admit, caller: Caller) -> bool:
+        """Ask the user's function, which may be wrong in any way."""
+        try:
+            return bool(admit(caller))
+        except Exception:
+            _log.exception("admit failed for %s: not let in", caller)
+            return False
+
     def session_down(self, session: SessionId) -> None:
         self.handle(SessionDown(session))
 
     def _report_session(self, what: What, session: SessionId | None, feed: FeedId | None, detail: str) -> None:
         found = None if session is None else self.sessions.get(session)
         self.report(what, detail, None if found is None else found.peer_id, feed)
+
+    def _arriving(self, session: SessionId) -> float:
+        found = self.sessions.get(session)
+        return float("-inf") if found is None else found.arriving_at
 
     def _decide(self, feed: FeedId, peer: PeerId) -> bool:
         """Ask the user's function, which may be wrong in any way."""

@@ -33,6 +33,7 @@ _LEVELS: Final = {
     What.FORKED: logging.WARNING,
     What.TOO_LARGE: logging.WARNING,
     What.FAILED: logging.WARNING,
+    What.REFUSED: logging.WARNING,
     What.STORE_FAILED: logging.WARNING,
 }
 

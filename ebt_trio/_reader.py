@@ -11,11 +11,13 @@ import trio
 from ._driver import Driver
 from ._handshake import DEFAULT_FRAME, check, key_of, recall
 from ._jobs import Receive
+from ._throttle import Throttle
 from ._wire import Wire
 from ._writer import Writer
+from .admission import Admit, Caller
 from .core.events import AcksReceived, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
 from .core.types import FeedId, PeerId, Run, SessionId
-from .errors import ByeCode, HandshakeError, RemoteProtocolError, TransportError
+from .errors import ByeCode, HandshakeError, NotAdmitted, RemoteProtocolError, TransportError
 from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, Unknown
 
 __all__ = ["Reader"]
@@ -29,6 +31,7 @@ _Said = TypeVar("_Said", Hello, Resume)
 class Reader:
     """Receives until the remote says BYE or closes. The next frame is read when what was in the last is durable.
 
+    :param admit: asked before we say anything where the transport has proved who it is, else after HELLO has come
     :param introduce: called with the peer's id once its HELLO has been accepted
     :param ready: called once the core knows of the session
     """
@@ -40,6 +43,7 @@ class Reader:
         writer: Writer,
         session: SessionId,
         *,
+        admit: Admit | None,
         introduce: Callable[[PeerId], None],
         ready: Callable[[], None],
     ) -> None:
@@ -47,15 +51,22 @@ class Reader:
         self._wire = wire
         self._writer = writer
         self._session = session
+        self._admit = admit
         self._introduce = introduce
         self._ready = ready
         self._heard_at = trio.current_time()
         self._is_busy = False
+        self._throttle = Throttle(driver.limits.bytes_per_second)
 
     @property
     def heard_at(self) -> float:
         """When a frame last came; now, while it is us who do not read."""
         return trio.current_time() if self._is_busy else self._heard_at
+
+    @property
+    def arriving_at(self) -> float:
+        """When a part of a frame last came that is not complete; now, while it is us who do not read."""
+        return trio.current_time() if self._is_busy else self._wire.transport.arriving_at
 
     async def run(self) -> Bye | None:
         """Receive until the end: the remote's BYE, or None if it closed without. Cancelling loses no message.
@@ -64,11 +75,18 @@ class Reader:
         :raises Blocked: the peer is blocked here
         :raises TransportError: the link is broken, or was closed before HELLO and RESUME had come
         """
+        transport = self._wire.transport
+        if transport.peer_id is not None:
+            self._let_in(transport.peer_id)
+        if transport.peer_id is not None or self._admit is None:
+            self._writer.greet()
         first = await self._expect(Hello)
         if first is None or isinstance(first, Bye):
             return first
-        transport = self._wire.transport
+        if transport.peer_id is None:
+            self._let_in(first.id)
         check(first, self._driver, transport.peer_id, transport.address or "the other end")
+        self._writer.greet()
         self._introduce(first.id)
         self._wire.widen()
         self._writer.their_frame = first.max_frame or DEFAULT_FRAME
@@ -91,6 +109,17 @@ class Reader:
             await self._take(frame)
         return None
 
+    def _let_in(self, peer: PeerId) -> None:
+        """:raises NotAdmitted: nothing is to be had for this one"""
+        driver, transport = self._driver, self._wire.transport
+        caller = Caller(peer, transport.peer_id is not None, transport.address)
+        if self._admit is not None and not driver.ask(self._admit, caller):
+            raise NotAdmitted(
+                f"{peer} is not admitted here" + ("" if caller.proved else ", by a link that proves nothing")
+            )
+        if driver.count_sessions(peer, caller.proved) >= driver.limits.sessions_per_peer:
+            raise NotAdmitted(f"{peer} has {driver.limits.sessions_per_peer} sessions already")
+
     async def _expect(self, kind: type[_Said]) -> _Said | Bye | None:
         """The next frame of the handshake, or BYE. None: the session was ended here meanwhile."""
         name, seconds = kind.__name__.upper(), self._driver.limits.hello_timeout
@@ -111,8 +140,17 @@ class Reader:
         raise HandshakeError(f"expected {name}, got {type(frame).__name__.upper()}", ByeCode.PROTOCOL)
 
     async def _next(self) -> Frame | None:
+        traffic = self._wire.traffic
+        before = traffic.bytes_received
         frame = await self._wire.receive()
         self._heard_at = trio.current_time()
+        size = traffic.bytes_received - before
+        until = max(self._throttle.take(size), self._driver.throttle.take(size))
+        if until > self._heard_at:
+            self._is_busy = True
+            await trio.sleep_until(until)
+            self._is_busy = False
+            self._heard_at = trio.current_time()
         return frame
 
     async def _take(self, frame: Frame) -> None:

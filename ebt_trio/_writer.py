@@ -50,6 +50,7 @@ class Writer:
         self.done = trio.Event()
         """BYE has been said."""
         self._wakeup = trio.Event()
+        self._may_greet = False
         self._bye: Bye | None = None
         self._pongs: deque[int] = deque(maxlen=PONGS)
         self._ping_due = False
@@ -61,6 +62,11 @@ class Writer:
     def is_finishing(self) -> bool:
         """Nothing but BYE will be sent any more."""
         return self._bye is not None
+
+    def greet(self) -> None:
+        """Say HELLO: the other side is one that we talk to, or may be."""
+        self._may_greet = True
+        self.wake()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -95,7 +101,8 @@ class Writer:
 
         :raises TransportError: the link is broken
         """
-        await self._wire.send(hello(self._driver))
+        if await self._until(lambda: self._may_greet):
+            await self._wire.send(hello(self._driver))
         if await self._until(lambda: self.resume is not None):
             assert self.resume is not None
             await self._wire.send(self.resume)

@@ -17,6 +17,7 @@ from ._driver import Decide, Driver
 from ._feeds import Feeds
 from ._persisted import load, watch
 from .abc import Format, Listener, Store
+from .admission import Admit
 from .core.config import Config
 from .core.types import FeedId, PeerId
 from .errors import ByeCode, LocalProtocolError
@@ -193,14 +194,23 @@ class EBT(Feeds):
         self._driver.check_open()
         return run_session(self._driver, as_transport(transport))
 
-    async def serve(self, listener: Listener, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def serve(
+        self,
+        listener: Listener,
+        admit: Admit | None = None,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Have a session with whoever calls, for ever; use ``await nursery.start(ebt.serve, listener)``.
 
         A bad session is reported and ends alone. More than ``limits.sessions`` at once are refused. Returns when the
         EBT is left. Cancelling ends the sessions at once. Closing the listener is up to the caller.
+
+        :param admit: whom to let in; None: everybody who is not blocked. Who is refused learns nothing, and is reported
+            by :meth:`events` and the log. :func:`ebt_trio.allow` makes one of a set of ids.
         """
         self._driver.check_open()
-        await _dial.serve(self._driver, listener, task_status)
+        await _dial.serve(self._driver, listener, admit, task_status)
 
     async def dial(
         self, url_or_connector: str | Connector, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

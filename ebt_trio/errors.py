@@ -8,7 +8,8 @@
     ├── RemoteProtocolError       the other side broke a rule (carries the code of the BYE)
     │   ├── FrameTooLarge
     │   ├── HandshakeError        HELLO or RESUME were not what they must be
-    │   │   └── AuthenticationError
+    │   │   ├── AuthenticationError
+    │   │   └── NotAdmitted       the caller is not one that we let in
     │   ├── InvalidMessage        a feed's format refused a message
     │   └── ForkDetected          two valid messages with one sequence
     ├── TransportError            the link failed, or could not be made
@@ -35,6 +36,7 @@ __all__ = [
     "HandshakeError",
     "InvalidMessage",
     "LocalProtocolError",
+    "NotAdmitted",
     "RemoteProtocolError",
     "SequenceGap",
     "SessionClosed",
@@ -125,6 +127,12 @@ class AuthenticationError(HandshakeError):
     """The peer is not who it says it is."""
 
     code = ByeCode.IDENTITY
+
+
+class NotAdmitted(HandshakeError):
+    """Somebody asked for a session who is not to have one."""
+
+    code = ByeCode.REFUSED
 
 
 class InvalidMessage(RemoteProtocolError):

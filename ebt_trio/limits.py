@@ -27,5 +27,12 @@ class Limits:
     """How long we read on and discard after our BYE."""
     sessions: int = 1000
     """How many sessions :meth:`EBT.serve` has at once."""
+    sessions_per_peer: int = 64
+    """Sessions with one peer id at once: processes that share it, and links of which only one side knows they are dead.
+    Those whose id is proved, and those whose id is not, are counted apart."""
+    bytes_per_second: float | None = None
+    """So fast do we read from one session, with bursts of a second; None: as fast as messages can be stored."""
+    total_bytes_per_second: float | None = None
+    """So fast do we read from all sessions together."""
     remembered_peers: int = 1000
     """How many peers' clocks the store remembers for request skipping; least recently seen dropped first."""

@@ -16,6 +16,7 @@ from ._sync import wait_synced
 from ._wire import Wire
 from ._writer import Writer
 from .abc import Transport
+from .admission import Admit
 from .core.link import CoreStatistics
 from .core.progress import Progress
 from .core.types import PeerId
@@ -35,18 +36,20 @@ class Session:
     It ends by itself when the remote ends it or the link breaks; by :meth:`aclose`, or at the end of the block.
     """
 
-    def __init__(self, driver: Driver, transport: Transport) -> None:
+    def __init__(self, driver: Driver, transport: Transport, admit: Admit | None = None) -> None:
         self.id = driver.new_session_id()
         """Numbers the sessions of an EBT."""
         self.address = transport.address
         """Where the other end is, for people."""
         self.peer_id: PeerId | None = None
         """Who the other end is: None until its HELLO has come."""
+        self.proved = transport.peer_id is not None
+        """The transport has proved who it is; if not, it only says so."""
         self._driver = driver
         self._wire = Wire(transport, driver.limits)
         self._writer = Writer(driver, self._wire, self.id)
         self._reader = Reader(
-            driver, self._wire, self._writer, self.id, introduce=self._introduced, ready=self._is_ready
+            driver, self._wire, self._writer, self.id, admit=admit, introduce=self._introduced, ready=self._is_ready
         )
         self._scope = trio.CancelScope()
         self._settled = trio.Event()
@@ -131,6 +134,11 @@ class Session:
     def traffic(self) -> Traffic:
         """Frames and bytes so far."""
         return self._wire.traffic
+
+    @property
+    def arriving_at(self) -> float:
+        """When something last came of what is still on its way in; now, while it is us who do not read."""
+        return self._reader.arriving_at
 
     async def wait_settled(self) -> None:
         """Wait until it is ready, or over."""
@@ -265,9 +273,11 @@ class Session:
 
 
 @asynccontextmanager
-async def run_session(driver: Driver, transport: Transport) -> AsyncGenerator[Session, None]:
+async def run_session(
+    driver: Driver, transport: Transport, admit: Admit | None = None
+) -> AsyncGenerator[Session, None]:
     """A session beside the block; see :meth:`EBT.session`, which has the rules."""
-    session = Session(driver, transport)
+    session = Session(driver, transport, admit)
     driver.sessions[session.id] = session
 
     def stop(hurry: bool) -> None:

@@ -31,6 +31,7 @@ _NEWS: Final = {
     What.BLOCKED,
     What.TOO_LARGE,
     What.FAILED,
+    What.REFUSED,
     What.STORE_FAILED,
 }
 

@@ -60,6 +60,8 @@ class What(Enum):
     TOO_LARGE = "too large"
     FAILED = "failed"
     """A session, or an attempt to connect, ended with an error."""
+    REFUSED = "refused"
+    """Somebody who asked for a session was not let in."""
     STORE_FAILED = "store failed"
     """Our own store refused something; it is tried again."""
 
