@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from ebt_trio import EBT
 from ebt_transports import FramedTransport
+from ebt_trio import EBT
 
 
 class Slow(trio.abc.Stream):
