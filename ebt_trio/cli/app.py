@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "feeds": "feeds:feeds",
     "block": "feeds:block",
     "unblock": "feeds:unblock",
+    "allow": "allow:allow",
+    "disallow": "allow:disallow",
     "status": "status:status",
 }
 """name → module and object; in the order of the help"""

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,8 @@ def default_path() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What is where: ``key`` (the secret key), ``store.db`` (the feeds), ``lock`` (held while a node runs), and
-    ``node.json`` (what the node last said about itself)."""
+    """What is where: ``key`` (the secret key), ``store.db`` (the feeds), ``allowed`` (who may come in, one id a line),
+    ``lock`` (held while a node runs), and ``node.json`` (what the node last said about itself)."""
 
     path: Path
 
@@ -86,6 +86,23 @@ class Home:
             Identity.generate().save(self.key)
         return self.identity(), is_new
 
+    # -- who may come in --------------------------------------------------------------------------------------------
+
+    def allowed(self) -> list[str]:
+        """The peers that the user lets in, besides those that are followed; in the order they were allowed in."""
+        try:
+            text = (self.path / "allowed").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as exc:
+            raise Failure(f"cannot read who is allowed, in {self.path / 'allowed'}: {exc}") from None
+        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        return list(dict.fromkeys(line for line in lines if line))
+
+    def write_allowed(self, peers: Iterable[str]) -> None:
+        """Replace the list, whole or not at all."""
+        self._replace("allowed", "".join(f"{peer}\n" for peer in peers))
+
     # -- the running node -------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -121,11 +138,15 @@ class Home:
         return cast("dict[str, Any]", said) if isinstance(said, dict) else None
 
     def write_node_status(self, said: dict[str, Any]) -> None:
-        """Replace it, so that readers see the old or the new one, whole. A full disk costs only the news."""
-        temporary = self.path / f".node.{secrets.token_hex(4)}"
+        """A full disk costs only the news."""
         with suppress(OSError):
-            try:
-                temporary.write_text(json.dumps(said) + "\n")
-                os.replace(temporary, self.path / "node.json")
-            finally:
-                temporary.unlink(missing_ok=True)
+            self._replace("node.json", json.dumps(said) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        """Write a file so that readers see the old or the new one, whole."""
+        temporary = self.path / f".{name}.{secrets.token_hex(4)}"
+        try:
+            temporary.write_text(text)
+            os.replace(temporary, self.path / name)
+        finally:
+            temporary.unlink(missing_ok=True)

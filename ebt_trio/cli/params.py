@@ -9,8 +9,9 @@ import click
 
 from ..errors import LocalProtocolError
 from ..feeds.plain import PlainFormat
+from ..identity import public_key_bytes
 
-__all__ = ["ID", "URL"]
+__all__ = ["ID", "KEY", "URL"]
 
 if TYPE_CHECKING:
     _Text = click.ParamType[str]
@@ -30,6 +31,19 @@ class _Id(_Text):
             self.fail(str(exc), param, ctx)
 
 
+class _Key(_Text):
+    """A peer's id that it can prove: a public key."""
+
+    name = "key"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            public_key_bytes(value)
+        except LocalProtocolError as exc:
+            self.fail(str(exc), param, ctx)
+        return value
+
+
 class _Url(_Text):
     """A URL with a scheme that is installed; its transport looks at the rest."""
 
@@ -42,4 +56,5 @@ class _Url(_Text):
 
 
 ID: Final = _Id()
+KEY: Final = _Key()
 URL: Final = _Url()
