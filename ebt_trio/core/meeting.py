@@ -70,8 +70,8 @@ class Meeting:
             if heard > feed.accepted:
                 room.ownership.announced(feed, link, room.now)
             room.track(link, feed)
-        elif told >= 0 or (told == DECLINED and not known):
-            link.pending[number] = Say.DECLINE
+        elif told >= 0 or heard >= 0 or (told == DECLINED and not known):
+            link.pending[number] = Say.DECLINE  # also where the -1 was on its way when the last session ended
 
     def down(self, link: Link) -> None:
         room = self._room

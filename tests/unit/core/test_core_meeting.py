@@ -291,7 +291,7 @@ def test_recall_from_the_store(bench: type[Bench]) -> None:
     assert peer.core.heard_digest(BOB) == digest(f=4, **{"unheard of": 1})
     assert peer.core.heard_digest(None) == b""
     peer.up("bob", peer="bob", store=STORE, heard=digest(f=3), quiet=False)
-    assert peer.out("bob") == ["f=3,eager", "end"]
+    assert peer.out("bob") == ["f=3,eager", "unheard of=declined", "end"]
 
 
 def test_rows_to_be_saved(bench: type[Bench]) -> None:
@@ -313,3 +313,14 @@ def test_both_decline_and_they_have_forgotten_it(bench: type[Bench]) -> None:
     peer.up("again", peer="bob", store=STORE, quiet=False)
     assert peer.out("again") == ["f=declined", "end"]
     assert (peer.told("again"), peer.heard("again")) == (DECLINED, DECLINED)
+
+
+def test_a_minus_one_that_did_not_get_out_is_said_in_the_next_session(bench: type[Bench]) -> None:
+    """They know that we have heard of the feed, and would wait for ever to learn where we are."""
+    peer = bench(follow=[])
+    peer.up("bob", "f=0,lazy", "end", store=STORE)
+    peer.down("bob")
+    heard = peer.core.heard_digest(BOB)
+    assert heard != b""
+    peer.up("bob", "end", store=STORE, quiet=False)
+    assert peer.out("bob") == ["f=declined", "end"]
