@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import count
@@ -95,6 +96,9 @@ class Driver:
         """Of sessions that have ended."""
         self.is_open = False
         self._numbers = count(1)
+        self._adopted: Counter[PeerId] = Counter()
+        """How many feeds are followed because a peer has named them."""
+        self._all_adopted = 0
         self._timer = trio.CancelScope()
 
     def check_open(self) -> None:
@@ -223,10 +227,17 @@ class Driver:
 
     def _decide(self, feed: FeedId, peer: PeerId) -> bool:
         """Ask the user's function, which may be wrong in any way."""
-        if self.should_replicate is None:
+        adopted, limits = self._adopted, self.limits
+        if self.should_replicate is None or adopted[peer] >= limits.adopted_feeds:
+            return False
+        if self._all_adopted >= limits.total_adopted_feeds:
             return False
         try:
-            return bool(self.should_replicate(feed, peer))
+            wanted = bool(self.should_replicate(feed, peer))
         except Exception:
             _log.exception("should_replicate failed for feed %s, named by peer %s: not followed", feed, peer)
             return False
+        if wanted:
+            adopted[peer] += 1
+            self._all_adopted += 1
+        return wanted

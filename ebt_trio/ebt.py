@@ -96,6 +96,7 @@ class EBT(Feeds):
                 graft_delay=graft_delay,
                 lazy_interval=lazy_interval,
                 notes_per_frame=NOTES_PER_FRAME,
+                strangers=limits.named_feeds,
             ),
             limits=limits,
             network=network,

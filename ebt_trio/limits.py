@@ -34,5 +34,11 @@ class Limits:
     """So fast do we read from one session, with bursts of a second; None: as fast as messages can be stored."""
     total_bytes_per_second: float | None = None
     """So fast do we read from all sessions together."""
+    named_feeds: int = 65_536
+    """Of feeds that peers have named and nobody here follows, so many are remembered; the others are declined, too."""
+    adopted_feeds: int = 100_000
+    """So many feeds does ``should_replicate`` have us follow because one peer has named them; then it is not asked."""
+    total_adopted_feeds: int = 1_000_000
+    """Likewise, because of all peers together."""
     remembered_peers: int = 1000
     """How many peers' clocks the store remembers for request skipping; least recently seen dropped first."""

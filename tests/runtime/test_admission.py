@@ -183,3 +183,36 @@ async def test_a_session_is_read_no_faster_than_allowed(limits: Limits, autojump
 
 async def test_not_admitted_is_told_to_who_serves_by_hand() -> None:
     assert issubclass(NotAdmitted, HandshakeError)
+
+
+# -- feeds that peers name
+
+
+async def name_feeds(name: str, feeds: list[str], door: Door) -> None:
+    """A peer that is known to have these feeds."""
+    async with EBT(name) as ebt:
+        for feed in feeds:
+            ebt.follow(feed)
+        async with ebt.session(door.call(name)) as session:
+            await session.wait_synced()
+
+
+async def test_one_peer_makes_us_follow_so_many_feeds_and_all_together_so_many(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    limits = Limits(adopted_feeds=5, total_adopted_feeds=8)
+    alice = EBT("alice", limits=limits, should_replicate=lambda feed, peer: True)
+    async with serving(alice, None) as door:
+        await name_feeds("mallory", [f"m{number}" for number in range(20)], door)
+        assert len(alice.follows - {"alice"}) == 5
+        await name_feeds("bob", ["b1", "b2"], door)
+        assert {"bob", "b1", "b2"} <= alice.follows
+        await name_feeds("carol", ["c1"], door)
+        assert len(alice.follows - {"alice"}) == 8
+
+
+async def test_so_many_names_of_feeds_are_remembered(autojump_clock: trio.testing.MockClock) -> None:
+    alice = EBT("alice", limits=Limits(named_feeds=10))
+    async with serving(alice, None) as door:
+        await name_feeds("mallory", [f"m{number}" for number in range(100)], door)
+        assert len(alice._driver.core.feeds) == 11
