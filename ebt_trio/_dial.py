@@ -66,7 +66,7 @@ async def dial(driver: Driver, target: str | Connector) -> None:
         transport: Transport | None = None
         with driver.until_closing():
             try:
-                transport = as_transport(await (connect(target) if isinstance(target, str) else target()))
+                transport = as_transport(await _reach(driver, target))
             except LocalProtocolError:
                 raise
             except _FAILURES as exc:
@@ -75,6 +75,12 @@ async def dial(driver: Driver, target: str | Connector) -> None:
             await _talk(driver, transport, backoff)
         with driver.until_closing():
             await trio.sleep(backoff.next())
+
+
+async def _reach(driver: Driver, target: str | Connector) -> AnyTransport:
+    if isinstance(target, str):
+        return await connect(target, identity=driver.identity, network=driver.network)
+    return await target()
 
 
 async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> None:

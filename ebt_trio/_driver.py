@@ -27,6 +27,7 @@ from .core.events import Appended, Event, SessionDown, Stored, Tick
 from .core.replicator import Replicator
 from .core.types import FeedId, PeerId, SessionId
 from .errors import LocalProtocolError
+from .identity import Identity
 from .limits import Limits
 from .statistics import Traffic
 
@@ -68,8 +69,11 @@ class Driver:
         network: str,
         should_replicate: Decide | None,
         rng: Random,
+        identity: Identity | None = None,
     ) -> None:
         self.me = me
+        self.identity = identity
+        """Our key, if we have one."""
         self.store = store
         self.format = format
         self.config = config

@@ -8,13 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import trio
 from anyio.abc import AsyncResource, ObjectStream
 
 from .core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
 from .errors import StoreError
+
+if TYPE_CHECKING:
+    from .identity import Identity
 
 __all__ = [
     "BlockEntry",
@@ -29,6 +32,7 @@ __all__ = [
     "Remembered",
     "Run",
     "Scheme",
+    "SecretScheme",
     "Store",
     "Transport",
 ]
@@ -107,6 +111,21 @@ class Scheme(Protocol):
 
     async def listen(self, url: str) -> Listener:
         """See :func:`ebt_trio.listen`, likewise."""
+        ...
+
+
+@runtime_checkable
+class SecretScheme(Protocol):
+    """A scheme whose transports prove who both ends are, so that it needs to know who we are."""
+
+    needs_identity: Literal[True]
+
+    async def connect(self, url: str, *, identity: Identity, network: str) -> Transport:
+        """Like :meth:`Scheme.connect`; the URL says who has to be there. Peers of other networks get no answer."""
+        ...
+
+    async def listen(self, url: str, *, identity: Identity, network: str) -> Listener:
+        """Like :meth:`Scheme.listen`."""
         ...
 
 

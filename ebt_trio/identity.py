@@ -112,6 +112,15 @@ class Identity:
         """The Ed25519 signature, 64 bytes."""
         return self._key.sign(message).signature
 
+    def shared_secret(self, public: bytes) -> bytes:
+        """The secret that our key, as an X25519 key (RFC 7748), shares with the X25519 key ``public``; 32 bytes each.
+
+        :raises nacl.exceptions.CryptoError: a point of low order
+        """
+        from nacl.bindings import crypto_scalarmult
+
+        return crypto_scalarmult(bytes(self._key.to_curve25519_private_key()), public)
+
     def __str__(self) -> str:
         return self.id
 

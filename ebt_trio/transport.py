@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import trio
 from anyio.abc import ByteStream, ObjectStream
 
-from .abc import Listener, Scheme, Transport
+from .abc import Listener, Scheme, SecretScheme, Transport
 from .errors import ByeCode, FrameTooLarge, LocalProtocolError, RemoteProtocolError, TransportError
 
-__all__ = ["ENTRY_POINTS", "as_transport", "connect", "listen"]
+if TYPE_CHECKING:
+    from .identity import Identity
+
+__all__ = ["ENTRY_POINTS", "as_transport", "connect", "listen", "proves"]
 
 ENTRY_POINTS: Final = "ebt_trio.transports"
 """The entry-point group in which a distribution names its schemes: ``scheme = "module:object"``."""
@@ -22,26 +25,44 @@ ENTRY_POINTS: Final = "ebt_trio.transports"
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://.*", re.IGNORECASE | re.DOTALL)  # RFC 3986, section 3.1
 
 
-async def connect(url: str) -> Transport:
-    """Connect to a URL, such as ``tcp://127.0.0.1:8008``, ``unix:///run/ebt.sock`` or ``memory://name``.
+async def connect(url: str, *, identity: Identity | None = None, network: str = "") -> Transport:
+    """Connect to a URL, such as ``tcp://127.0.0.1:8008``, ``unix:///run/ebt.sock``, ``memory://name``, or
+    ``shs+tcp://ID@192.0.2.7:8008``.
 
     Cancelling leaves nothing behind.
 
-    :raises LocalProtocolError: malformed URL, or unknown scheme
+    :param identity: who we are, for schemes that prove it (``shs+…``)
+    :param network: likewise: the name of the network, :class:`~ebt_trio.EBT`'s ``network``
+    :raises LocalProtocolError: malformed URL, unknown scheme, or no identity for a scheme that needs one
     :raises TransportError: no connection
+    :raises AuthenticationError: the other end is not who the URL says, or does not let us in
     """
-    return await _scheme(url).connect(url)
+    scheme = _scheme(url)
+    if isinstance(scheme, SecretScheme):
+        return await scheme.connect(url, identity=_needed(identity, url), network=network)
+    return await scheme.connect(url)
 
 
-async def listen(url: str) -> Listener:
+async def listen(url: str, *, identity: Identity | None = None, network: str = "") -> Listener:
     """Listen on a URL; the listener's ``urls`` say where that is, in the form that :func:`connect` takes.
 
-    Close the listener after use. Cancelling leaves nothing behind.
+    Close the listener after use. Cancelling leaves nothing behind. Parameters as for :func:`connect`.
 
-    :raises LocalProtocolError: malformed URL, or unknown scheme
+    :raises LocalProtocolError: malformed URL, unknown scheme, or no identity for a scheme that needs one
     :raises TransportError: it is not possible to listen there
     """
-    return await _scheme(url).listen(url)
+    scheme = _scheme(url)
+    if isinstance(scheme, SecretScheme):
+        return await scheme.listen(url, identity=_needed(identity, url), network=network)
+    return await scheme.listen(url)
+
+
+def proves(url: str) -> bool:
+    """Whether transports of this URL's scheme prove who is at the other end.
+
+    :raises LocalProtocolError: malformed URL, or unknown scheme
+    """
+    return isinstance(_scheme(url), SecretScheme)
 
 
 def as_transport(obj: Transport | ObjectStream[bytes] | trio.abc.Channel[bytes]) -> Transport:
@@ -66,7 +87,16 @@ def as_transport(obj: Transport | ObjectStream[bytes] | trio.abc.Channel[bytes])
     )
 
 
-def _scheme(url: str) -> Scheme:
+def _needed(identity: Identity | None, url: str) -> Identity:
+    if identity is None:
+        raise LocalProtocolError(
+            f"{url} is for peers that have keys: give the peer an ebt_trio.Identity instead of a name, "
+            "or pass identity=… to connect and listen"
+        )
+    return identity
+
+
+def _scheme(url: str) -> Scheme | SecretScheme:
     match = _URL.fullmatch(url)
     if match is None:
         raise LocalProtocolError(f"expected a URL like tcp://127.0.0.1:8008, got {url!r}")
@@ -74,7 +104,7 @@ def _scheme(url: str) -> Scheme:
 
 
 @cache  # looking through all installed distributions takes milliseconds; only what was found is kept
-def _load(name: str) -> Scheme:
+def _load(name: str) -> Scheme | SecretScheme:
     installed = entry_points(group=ENTRY_POINTS)
     found: dict[str, EntryPoint] = {point.value: point for point in installed if point.name == name}
     if not found:
@@ -87,7 +117,7 @@ def _load(name: str) -> Scheme:
         scheme: object = point.load()
     except (ImportError, AttributeError) as exc:
         raise LocalProtocolError(f"the URL scheme {name!r} cannot be loaded from {point.value}: {exc}") from exc
-    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
+    if isinstance(scheme, type) or not isinstance(scheme, Scheme | SecretScheme):
         raise LocalProtocolError(f"{point.value}, for the URL scheme {name!r}, has no connect(url) and listen(url)")
     return scheme
 

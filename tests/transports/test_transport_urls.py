@@ -121,7 +121,9 @@ trio.run(main)
 
 
 async def test_not_installed() -> None:
-    with pytest.raises(LocalProtocolError, match=r"unknown URL scheme 'zlib'; installed: memory, tcp, unix"):
+    with pytest.raises(
+        LocalProtocolError, match=r"unknown URL scheme 'zlib'; installed: memory, shs\+tcp, shs\+unix, tcp, unix"
+    ):
         await urls.connect("zlib://127.0.0.1:0")
 
 
@@ -200,7 +202,7 @@ def test_the_library_reaches_its_transports_through_entry_points_only() -> None:
 
 
 def test_the_transports_know_only_the_seams() -> None:
-    allowed = {"ebt_trio.abc", "ebt_trio.errors", "ebt_trio.frames"}
+    allowed = {f"ebt_trio.{name}" for name in ("abc", "doorstep", "errors", "frames", "identity")}
     files = list(Path(ebt_transports.__file__).parent.rglob("*.py"))
     assert len(files) > 4
     used = {name for file in files for name in imports(file) if name.startswith("ebt_trio")}
@@ -222,7 +224,10 @@ def test_the_documented_transport_is_the_tested_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "printed"), list(enumerate(["b'hello'\n", "b'there and back'\n", "b'there and back'\n", "", ""]))
+    ("number", "printed"),
+    list(
+        enumerate(["b'hello'\n", "b'hello, whose id I know'\n", "b'there and back'\n", "b'there and back'\n", "", ""])
+    ),
 )
 def test_documented_examples_run(number: int, printed: str) -> None:
     done = subprocess.run(
@@ -232,4 +237,4 @@ def test_documented_examples_run(number: int, printed: str) -> None:
 
 
 def test_every_documented_example_is_run() -> None:
-    assert len(blocks("python")) == 5
+    assert len(blocks("python")) == 6

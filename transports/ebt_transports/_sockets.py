@@ -17,6 +17,7 @@ from .framed import FramedTransport
 __all__ = ["Handler", "SocketListener", "run_handler"]
 
 Handler = Callable[[Transport], Awaitable[Any]]
+Prepare = Callable[[trio.SocketStream, str], Awaitable[Transport | None]]
 
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """The machine has run out of something; connections wait in the backlog meanwhile."""
@@ -32,6 +33,10 @@ async def run_handler(handler: Handler, transport: Transport) -> None:
         await handler(transport)
 
 
+async def _frame(stream: trio.SocketStream, address: str) -> Transport:
+    return FramedTransport(stream, address=address)
+
+
 class SocketListener(Listener):
     """Accepts :class:`FramedTransport` from listening sockets.
 
@@ -39,6 +44,7 @@ class SocketListener(Listener):
     :param urls: where they listen
     :param address: says where an accepted stream comes from
     :param cleanup: called once when closing, before the sockets close
+    :param prepare: makes a transport of an accepted stream and its address, or closes it and returns None
     """
 
     def __init__(
@@ -47,11 +53,13 @@ class SocketListener(Listener):
         urls: Sequence[str],
         address: Callable[[trio.SocketStream], str],
         cleanup: Callable[[], None] | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         self.urls = tuple(urls)
         self._listeners = tuple(listeners)
         self._address = address
         self._cleanup = cleanup
+        self._prepare = _frame if prepare is None else prepare
 
     async def serve(self, handler: Handler, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept until cancelled; see :meth:`ebt_trio.abc.Listener.serve`. Once the listener has been closed, returns
@@ -83,7 +91,12 @@ class SocketListener(Listener):
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 pause = _FIRST_PAUSE
-                nursery.start_soon(run_handler, handler, FramedTransport(stream, address=self._address(stream)))
+                nursery.start_soon(self._run, handler, stream)
+
+    async def _run(self, handler: Handler, stream: trio.SocketStream) -> None:
+        transport = await self._prepare(stream, self._address(stream))
+        if transport is not None:
+            await run_handler(handler, transport)
 
     async def aclose(self) -> None:
         """Stop listening; running handlers go on. Closing twice is fine. Cancelling does not keep anything open."""

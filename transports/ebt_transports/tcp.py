@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 import trio
@@ -14,7 +14,7 @@ import trio
 from ebt_trio.abc import Listener, Scheme, Transport
 from ebt_trio.errors import LocalProtocolError, TransportError
 
-from ._sockets import SocketListener
+from ._sockets import Prepare, SocketListener
 from .framed import FramedTransport
 
 __all__ = ["connect", "listen", "scheme"]
@@ -47,12 +47,17 @@ async def connect(host: str, port: int) -> FramedTransport:
     :raises TransportError: unknown host, refused, unreachable
     :raises LocalProtocolError: not a port
     """
+    stream, url = await open_stream(host, port)
+    return FramedTransport(stream, address=url)
+
+
+async def open_stream(host: str, port: int) -> tuple[trio.SocketStream, str]:
+    """For :func:`connect`, and for what goes over TCP: the bare stream, and its URL."""
     url = _format(host, _check_port(port, url=f"{host}:{port}"))
     try:
-        stream = await trio.open_tcp_stream(host, port)
+        return await trio.open_tcp_stream(host, port), url
     except (OSError, UnicodeError) as exc:
         raise TransportError(f"cannot connect to {url}: {_explain(exc, host, _CONNECT_HINTS)}") from exc
-    return FramedTransport(stream, address=url)
 
 
 async def listen(host: str, port: int) -> Listener:
@@ -67,6 +72,17 @@ async def listen(host: str, port: int) -> Listener:
     :raises TransportError: port in use, not an address of this machine, not permitted
     :raises LocalProtocolError: not a port
     """
+    return await open_listener(host, port)
+
+
+async def open_listener(
+    host: str, port: int, *, name: Callable[[str], str] = str, prepare: Prepare | None = None
+) -> Listener:
+    """For :func:`listen`, and for what goes over TCP.
+
+    :param name: makes the listener's URL of a TCP URL
+    :param prepare: see :class:`SocketListener`
+    """
     url = _format(host, _check_port(port, url=f"{host}:{port}"))
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
@@ -76,8 +92,8 @@ async def listen(host: str, port: int) -> Listener:
     for listener in listeners:
         address: str
         address, real_port, *_ = listener.socket.getsockname()
-        urls.append(_format(_ANY.get(address, address), real_port))
-    return SocketListener(listeners, urls, _peer_address)
+        urls.append(name(_format(_ANY.get(address, address), real_port)))
+    return SocketListener(listeners, urls, _peer_address, prepare=prepare)
 
 
 def _check_port(port: int, url: str) -> int:
@@ -115,7 +131,11 @@ def _explain(exc: Exception, host: str, hints: dict[int, str]) -> str:
     return "; ".join(reasons)
 
 
-def _parse(url: str) -> tuple[str, int]:
+def parse(url: str) -> tuple[str, int]:
+    """Host and port of a TCP URL.
+
+    :raises LocalProtocolError: it is none
+    """
     match = _URL.fullmatch(url)
     if match is None:
         raise LocalProtocolError(
@@ -126,10 +146,10 @@ def _parse(url: str) -> tuple[str, int]:
 
 class _TcpScheme:
     async def connect(self, url: str) -> Transport:
-        return await connect(*_parse(url))
+        return await connect(*parse(url))
 
     async def listen(self, url: str) -> Listener:
-        return await listen(*_parse(url))
+        return await listen(*parse(url))
 
 
 scheme: Final[Scheme] = _TcpScheme()

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -15,7 +16,7 @@ import trio
 from ebt_trio.abc import Listener, Scheme, Transport
 from ebt_trio.errors import LocalProtocolError, TransportError
 
-from ._sockets import SocketListener
+from ._sockets import Prepare, SocketListener
 from .framed import FramedTransport
 
 __all__ = ["connect", "listen", "scheme"]
@@ -36,6 +37,12 @@ async def connect(path: str | os.PathLike[str]) -> FramedTransport:
 
     :raises TransportError: nobody listens there, the path is too long, or the system has no Unix sockets
     """
+    stream, url = await open_stream(path)
+    return FramedTransport(stream, address=url)
+
+
+async def open_stream(path: str | os.PathLike[str]) -> tuple[trio.SocketStream, str]:
+    """For :func:`connect`, and for what goes over Unix sockets: the bare stream, and its URL."""
     path, url = _check(path)
     try:
         stream = await trio.open_unix_socket(path)
@@ -49,7 +56,7 @@ async def connect(path: str | os.PathLike[str]) -> FramedTransport:
         raise TransportError(
             f"cannot connect to {url}: too many connections wait there already; try again later"
         ) from exc
-    return FramedTransport(stream, address=url)
+    return stream, url
 
 
 async def listen(path: str | os.PathLike[str]) -> Listener:
@@ -60,6 +67,17 @@ async def listen(path: str | os.PathLike[str]) -> Listener:
 
     :raises TransportError: in use, not a socket, no such directory, not permitted, the path is too long, or the system
         has no Unix sockets
+    """
+    return await open_listener(path)
+
+
+async def open_listener(
+    path: str | os.PathLike[str], *, name: Callable[[str], str] = str, prepare: Prepare | None = None
+) -> Listener:
+    """For :func:`listen`, and for what goes over Unix sockets.
+
+    :param name: makes the listener's URL of a Unix URL
+    :param prepare: see :class:`SocketListener`
     """
     path, url = _check(path)
     await trio.lowlevel.checkpoint()
@@ -78,7 +96,8 @@ async def listen(path: str | os.PathLike[str]) -> Listener:
         except OSError:
             pass
 
-    return SocketListener([trio.SocketListener(trio.socket.from_stdlib_socket(sock))], [url], lambda _: url, remove)
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    return SocketListener([listener], [name(url)], lambda _: url, remove, prepare)
 
 
 def _check(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -150,7 +169,11 @@ def _explain(exc: OSError) -> str:
     return _HINTS.get(exc.errno) or os.strerror(exc.errno)
 
 
-def _parse(url: str) -> str:
+def parse(url: str) -> str:
+    """The path of a Unix URL.
+
+    :raises LocalProtocolError: it is none
+    """
     scheme, _, rest = url.partition("://")
     if scheme.lower() != "unix" or not rest.startswith("/") or rest.endswith("/"):
         raise LocalProtocolError(f"expected unix:///PATH, for example unix:///run/ebt.sock, got {url!r}")
@@ -159,10 +182,10 @@ def _parse(url: str) -> str:
 
 class _UnixScheme:
     async def connect(self, url: str) -> Transport:
-        return await connect(_parse(url))
+        return await connect(parse(url))
 
     async def listen(self, url: str) -> Listener:
-        return await listen(_parse(url))
+        return await listen(parse(url))
 
 
 scheme: Final[Scheme] = _UnixScheme()
