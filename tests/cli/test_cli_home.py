@@ -35,6 +35,8 @@ NEED_A_HOME = [
     ["feeds"],
     ["block", "x"],
     ["unblock", "x"],
+    ["allow"],
+    ["disallow", "x"],
     ["status"],
 ]
 
