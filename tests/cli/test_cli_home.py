@@ -36,7 +36,7 @@ NEED_A_HOME = [
     ["block", "x"],
     ["unblock", "x"],
     ["allow"],
-    ["disallow", "x"],
+    ["disallow", "A" * 43],
     ["status"],
 ]
 
