@@ -34,6 +34,9 @@ from .errors import SessionClosed as SessionClosed
 from .errors import StoreError as StoreError
 from .errors import TransportError as TransportError
 from .feeds.plain import PlainFormat as PlainFormat
+from .feeds.signed import SignedFormat as SignedFormat
+from .fork import Fork as Fork
+from .identity import Identity as Identity
 from .limits import Limits as Limits
 from .message import Message as Message
 from .session import Session as Session
@@ -55,9 +58,11 @@ __all__ = [
     "FeedBehind",
     "FeedId",
     "FeedStatus",
+    "Fork",
     "ForkDetected",
     "FrameTooLarge",
     "HandshakeError",
+    "Identity",
     "InvalidMessage",
     "Limits",
     "LocalProtocolError",
@@ -74,6 +79,7 @@ __all__ = [
     "SequenceGap",
     "Session",
     "SessionClosed",
+    "SignedFormat",
     "Statistics",
     "StoreError",
     "TransportError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._forks import Forks
 from ._jobs import Add, Receive, Write
 from ._tail import Tail
 from .abc import Format, Store
@@ -35,17 +36,21 @@ class Planned:
 class Batch:
     """Turns jobs into runs. What an earlier job of the batch is about to store counts as stored for a later one."""
 
-    def __init__(self, core: Replicator, store: Store, format: Format, tail: Tail, limits: Limits) -> None:
+    def __init__(
+        self, core: Replicator, store: Store, format: Format, tail: Tail, forks: Forks, limits: Limits
+    ) -> None:
         self.planned: list[Planned] = []
         self._core = core
         self._store = store
         self._format = format
         self._tail = tail
+        self._forks = forks
         self._limits = limits
         self._newest: dict[FeedId, Run] = {}
 
     async def receive(self, job: Receive) -> None:
         """:raises InvalidMessage: the format refuses the run
+        :raises ForkDetected: likewise, because of what is stored
         :raises SequenceGap: what comes before it was refused
         :raises StoreError: the payload before it cannot be read
         """
@@ -53,17 +58,23 @@ class Batch:
         head = self._head(run.feed)
         if run.first > head + 1 and not (run.late and head == 0):
             raise SequenceGap(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
+        if self._forks:
+            self._forks.check_run(run)
         self._format.validate(run, await self._previous(run.feed, run.first - 1))
+        # What depends on what is stored must not be passed over because another process has stored something else.
+        run.exact = self._format.needs_previous and not run.late
         self._plan(run, job, len(run.payloads))
 
     async def write(self, job: Write) -> None:
         """:raises FeedBehind: a connected peer claims more of the feed than we hold
+        :raises ForkDetected: the feed has forked
         :raises LocalProtocolError: content that cannot be encoded, or is too large
         :raises StoreError: the payload before it cannot be read
         :raises TryAgain: messages of the feed that a peer has sent are stored first
         """
         feed = job.feed
         head, accepted, claimed = self._head(feed), self._core.accepted(feed), self._core.claimed(feed)
+        self._forks.check_append(feed, head)
         if claimed > max(accepted, head) or (accepted > head and job.attempts >= MAX_ATTEMPTS):
             raise FeedBehind(
                 f"a connected peer has {max(claimed, accepted)} messages of feed {feed}, we hold {head}: "
@@ -89,6 +100,7 @@ class Batch:
             if run.first <= head:
                 run = Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
             try:
+                self._forks.check_run(run)
                 self._format.validate(run, await self._previous(run.feed, run.first - 1))
             except InvalidMessage as exc:
                 job.error = job.error or exc

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import contextmanager
 
-from .abc import BlockEntry, Change
+from .abc import BlockEntry, Change, Fork
 from .core.types import FeedId, PeerKey, Remembered
 
 __all__ = ["PendingChange"]
 
 
 class PendingChange:
-    """Follows, blocks, deletions and remembered clocks that the store does not have yet: the last word on each."""
+    """Follows, blocks, deletions, forks and remembered clocks that the store does not have yet: the last word on each."""
 
     def __init__(self) -> None:
         self._follows: dict[FeedId, tuple[bool, int | None]] = {}
         self._blocks: dict[BlockEntry, bool] = {}
         self._forget: dict[FeedId, None] = {}
+        self._forks: dict[FeedId, Fork] = {}
         self._remember: Mapping[PeerKey, Sequence[Remembered]] = {}
         self._taken = Change()
         """What is being written right now."""
         self._watches: list[set[FeedId | BlockEntry]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._follows or self._blocks or self._forget or self._remember)
+        return bool(self._follows or self._blocks or self._forget or self._forks or self._remember)
 
     # -- what to write
 
@@ -42,6 +43,9 @@ class PendingChange:
 
     def forget(self, feed: FeedId) -> None:
         self._forget[feed] = None
+
+    def fork(self, fork: Fork) -> None:
+        self._forks[fork.feed] = fork
 
     @property
     def has_clocks(self) -> bool:
@@ -62,8 +66,9 @@ class PendingChange:
             unblock=[entry for entry, blocked in self._blocks.items() if not blocked],
             forget=list(self._forget),
             remember=self._remember,
+            forks=list(self._forks.values()),
         )
-        self._follows, self._blocks, self._forget, self._remember = {}, {}, {}, {}
+        self._follows, self._blocks, self._forget, self._forks, self._remember = {}, {}, {}, {}, {}
         return self._taken
 
     def written(self) -> None:
@@ -82,6 +87,8 @@ class PendingChange:
         for entry in change.unblock:
             self._blocks.setdefault(entry, False)
         self._forget.update(dict.fromkeys(change.forget))
+        for fork in change.forks:
+            self._forks.setdefault(fork.feed, fork)
         self._remember = change.remember
 
     # -- reading beside it

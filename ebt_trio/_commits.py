@@ -11,6 +11,7 @@ import trio
 
 from ._batch import MAX_ATTEMPTS, Batch, Planned, TryAgain
 from ._changes import PendingChange
+from ._forks import Forks
 from ._jobs import Add, Asked, Flush, Job, Receive, Write
 from ._tail import Tail
 from .abc import Format, Store
@@ -55,17 +56,20 @@ class Commits:
         store: Store,
         format: Format,
         tail: Tail,
+        forks: Forks,
+        pending: PendingChange,
         limits: Limits,
         *,
         handle: Callable[[Event], object],
         report: Reporter,
     ) -> None:
-        self.pending = PendingChange()
+        self.pending = pending
         """Call :meth:`changed` after putting something in."""
         self._core = core
         self._store = store
         self._format = format
         self._tail = tail
+        self._forks = forks
         self._limits = limits
         self._handle = handle
         self._report = report
@@ -166,7 +170,7 @@ class Commits:
     # -- messages ---------------------------------------------------------------------------------------------------
 
     async def _store_messages(self, jobs: Sequence[Job]) -> None:
-        batch = Batch(self._core, self._store, self._format, self._tail, self._limits)
+        batch = Batch(self._core, self._store, self._format, self._tail, self._forks, self._limits)
         for job in jobs:
             await self._plan(batch, job)
         planned = batch.planned
@@ -179,12 +183,13 @@ class Commits:
         except Exception as exc:
             error = self._store_failed(exc, "messages could not be stored")
             outcomes = [error] * len(planned)
-        conflicts: list[Write] = []
+        conflicts: list[Write | Receive] = []
         for number, (plan, outcome) in enumerate(zip(planned, outcomes, strict=True), 1):
             if number % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-            if isinstance(plan.job, Write) and isinstance(outcome, SequenceGap) and plan.job.attempts < MAX_ATTEMPTS:
-                conflicts.append(plan.job)
+            job = plan.job
+            if isinstance(outcome, SequenceGap) and not isinstance(job, Add) and job.attempts < MAX_ATTEMPTS:
+                conflicts.append(job)
             else:
                 self._settle(plan, outcome)
         self._finish_adds(jobs)
@@ -194,6 +199,7 @@ class Commits:
         try:
             match job:
                 case Receive():
+                    job.attempts += 1
                     await batch.receive(job)
                 case Write():
                     job.attempts += 1
@@ -211,6 +217,8 @@ class Commits:
             if isinstance(job, Receive):
                 self._refused(job, exc)
             else:
+                if isinstance(exc, ForkDetected) and isinstance(job, Add):
+                    self._has_forked(exc, None)
                 job.finish(exc)
 
     def _settle(self, plan: Planned, outcome: FeedHead | StoreError) -> None:
@@ -241,20 +249,27 @@ class Commits:
         action = job.action
         feed = action.run.feed
         blame = AppendError.STORE if isinstance(exc, StoreError) else AppendError.INVALID
-        if isinstance(exc, ForkDetected):
-            self._report(What.FORKED, action.session, feed, str(exc))
+        if isinstance(exc, ForkDetected) and self._has_forked(exc, action.session):
+            blame = AppendError.DROPPED
         held = self._core.clock.get(feed, 0)
         self._handle(AppendFailed(action.session, feed, held, blame, str(exc)))
         job.done.set()
+
+    def _has_forked(self, exc: ForkDetected, session: SessionId | None) -> bool:
+        """True: not the fault of whoever sent it."""
+        if exc.fork is not None:
+            return self._forks.found(exc.fork, str(exc), session)
+        self._report(What.FORKED, session, None, str(exc))  # a format without proofs
+        return False
 
     def _finish_adds(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if isinstance(job, Add):
                 job.finish()
 
-    async def _look_again(self, conflicts: Sequence[Write]) -> None:
-        """Another process has appended to these feeds meanwhile: our messages come behind its."""
-        feeds = dict.fromkeys(job.feed for job in conflicts)
+    async def _look_again(self, conflicts: Sequence[Write | Receive]) -> None:
+        """Another process has appended to these feeds meanwhile: our messages, and our peers', come behind its."""
+        feeds = dict.fromkeys(job.action.run.feed if isinstance(job, Receive) else job.feed for job in conflicts)
         if any(job.attempts > 3 for job in conflicts):
             await trio.sleep(random.uniform(0, CONFLICT_PAUSE))  # two in step would collide again and again
         try:
@@ -265,7 +280,10 @@ class Commits:
         except Exception as exc:
             error = self._store_failed(exc, "messages could not be stored")
             for job in conflicts:
-                job.finish(_own(error))
+                if isinstance(job, Receive):
+                    self._refused(job, error)
+                else:
+                    job.finish(_own(error))
         else:
             self._jobs[:0] = conflicts
 
@@ -296,6 +314,7 @@ class Commits:
             for feed in change.forget:
                 self._tail.drop(feed)
                 self._handle(Forgotten(feed))
+                self._forks.forgotten(feed)
             if more and everything:
                 continue
             if more or pending:

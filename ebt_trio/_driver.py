@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
+from ._changes import PendingChange
 from ._commits import Commits
 from ._events import Events
+from ._forks import Forks
 from ._jobs import Receive
 from ._pulse import Pulse
 from ._tail import Tail
@@ -85,8 +87,26 @@ class Driver:
         self.should_replicate = should_replicate
         self.core = Replicator(me, config, rng, should_replicate=self._decide, arriving=self._arriving)
         self.tail = Tail()
+        pending = PendingChange()
+        self.forks = Forks(
+            self.core,
+            store,
+            format,
+            pending,
+            handle=self.handle,
+            report=self._report_session,
+            changed=lambda: self.commits.changed(),
+        )
         self.commits = Commits(
-            self.core, store, format, self.tail, limits, handle=self.handle, report=self._report_session
+            self.core,
+            store,
+            format,
+            self.tail,
+            self.forks,
+            pending,
+            limits,
+            handle=self.handle,
+            report=self._report_session,
         )
         self.events = Events()
         self.sessions: dict[SessionId, Session] = {}
@@ -232,7 +252,7 @@ class Driver:
     def _decide(self, feed: FeedId, peer: PeerId) -> bool:
         """Ask the user's function, which may be wrong in any way."""
         adopted, limits = self._adopted, self.limits
-        if self.should_replicate is None or adopted[peer] >= limits.adopted_feeds:
+        if self.should_replicate is None or adopted[peer] >= limits.adopted_feeds or feed in self.forks.wished:
             return False
         if self._all_adopted >= limits.total_adopted_feeds:
             return False

@@ -13,9 +13,10 @@ from ._jobs import Add, Flush, Write
 from ._state import State
 from ._subscribe import Subscription, subscribe
 from .abc import BlockEntry
-from .core.events import Block, Follow, Stored, Unblock, Unfollow
+from .core.events import Block, Stored, Unblock
 from .core.types import FeedId, PeerId
 from .errors import LocalProtocolError
+from .fork import Keep
 from .message import Message
 
 __all__ = ["Feeds"]
@@ -37,7 +38,7 @@ class Feeds(State):
             raise LocalProtocolError(f"last must be at least 1, not {last}")
         if id == self.feed:
             return
-        driver.handle(Follow(id, last))
+        driver.forks.follow(id, last)
         driver.commits.pending.follow(id, last)
         driver.commits.changed()
 
@@ -48,7 +49,7 @@ class Feeds(State):
         """
         driver, id = self._checked(feed)
         self._check_not_own(id, "unfollowed")
-        driver.handle(Unfollow(id))
+        driver.forks.unfollow(id)
         driver.commits.pending.unfollow(id)
         driver.commits.changed()
 
@@ -59,6 +60,16 @@ class Feeds(State):
         """
         self.unfollow(feed)
         self._driver.commits.pending.forget(FeedId(feed))
+
+    def resolve(self, feed: str, keep: Keep) -> None:
+        """Go on with a feed that has forked (see :attr:`forks`). Written by the next commit; see :meth:`flush`.
+
+        :param keep: the branch to keep. ``"ours"``: what we hold. ``"theirs"``: our messages of the feed are deleted,
+            and fetched again, without those of our branch. Who has the other branch is refused this feed
+        :raises LocalProtocolError: the feed has not forked, ours is deleted already, not a feed id, or not open
+        """
+        driver, id = self._checked(feed)
+        driver.forks.resolve(id, keep)
 
     def block(self, target: str, *, origin: str | None = None) -> None:
         """Have nothing to do with the peer ``target``: its sessions end, and it is sent nothing any more.
@@ -104,6 +115,7 @@ class Feeds(State):
         nothing has happened then; shielded after.
 
         :raises FeedBehind: a connected peer claims more of the feed than we hold: appending would fork it
+        :raises ForkDetected: the feed has forked, and :meth:`resolve` has not gone on with it
         :raises LocalProtocolError: content that cannot be encoded, too large, or not open
         :raises StoreError: the store failed; nothing is stored
         """

@@ -20,6 +20,7 @@ class Receive:
 
     action: Append
     done: trio.Event = field(default_factory=trio.Event)
+    attempts: int = 0
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

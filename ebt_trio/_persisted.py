@@ -9,7 +9,7 @@ import trio
 from ._driver import Driver
 from .abc import BlockEntry, Changes
 from .core.actions import What
-from .core.events import Block, Follow, Forgotten, Loaded, Stored, Unblock, Unfollow
+from .core.events import Block, Forgotten, Loaded, Stored, Unblock
 from .core.types import FeedHead, FeedId
 from .errors import EBTError
 
@@ -30,7 +30,8 @@ async def load(driver: Driver) -> None:
     while heads := await driver.store.heads(after, PAGE):
         driver.handle(Loaded(heads))
         after = heads[-1].feed
-    driver.handle(Follow(FeedId(driver.me)))
+    driver.forks.load(await driver.store.forks())
+    driver.forks.follow(FeedId(driver.me))
     await _load_follows(driver)
     await _load_blocks(driver)
 
@@ -51,6 +52,8 @@ async def watch(driver: Driver) -> None:
 async def _apply(driver: Driver, changes: Changes) -> None:
     for head in changes.heads:
         await _moved(driver, head)
+    if changes.forks:
+        driver.forks.load(await driver.store.forks())
     if changes.follows:
         await _load_follows(driver)
     if changes.blocks:
@@ -65,6 +68,7 @@ async def _moved(driver: Driver, head: FeedHead) -> None:
     elif head.feed in driver.core.clock:
         driver.tail.drop(head.feed)
         driver.handle(Forgotten(head.feed))
+        driver.forks.forgotten(head.feed)
 
 
 async def _load_follows(driver: Driver) -> None:
@@ -75,13 +79,13 @@ async def _load_follows(driver: Driver) -> None:
         while page := await driver.store.follows(after, PAGE):
             rows.update(page)
             after = page[-1][0]
-        known, own = driver.core.follows, FeedId(driver.me)
+        known, own = driver.forks.follows, FeedId(driver.me)
         for feed, last in rows.items():
             if feed not in known and feed not in undecided:
-                driver.handle(Follow(feed, last))
+                driver.forks.follow(feed, last)
         for feed in [feed for feed in known if feed not in rows]:
             if feed != own and feed not in undecided:
-                driver.handle(Unfollow(feed))
+                driver.forks.unfollow(feed)
 
 
 async def _load_blocks(driver: Driver) -> None:

@@ -15,7 +15,7 @@ from ._throttle import Throttle
 from ._wire import Wire
 from ._writer import Writer
 from .admission import Admit, Caller
-from .core.events import AcksReceived, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
+from .core.events import AcksReceived, Disproved, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
 from .core.types import FeedId, PeerId, Run, SessionId
 from .errors import ByeCode, HandshakeError, NotAdmitted, RemoteProtocolError, TransportError
 from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, Unknown
@@ -183,11 +183,24 @@ class Reader:
             self._driver.handle(kind(self._session, portion))
             await trio.lowlevel.checkpoint()
 
+    async def _compare(self, runs: Sequence[Run]) -> None:
+        """What comes twice has to be the same. Where a run goes on behind that, its hash chain tells."""
+        driver = self._driver
+        for run in runs:
+            if run.last <= driver.core.accepted(run.feed) and run.feed in driver.core.follows:
+                detail = await driver.forks.compare(run, self._session)
+                if detail is not None:
+                    driver.handle(Disproved(self._session, run.feed, detail))
+
     async def _store(self, runs: Sequence[Run]) -> None:
         """Have the core and the store take messages; wait until what the core wanted is durable, or refused."""
         self._is_busy = True
         try:
+            if self._driver.format.can_fork:
+                await self._compare(runs)
             stored: list[Receive] = []
+            if self._driver.format.can_fork:
+                await self._compare(runs)
             for start in range(0, len(runs), AT_ONCE):
                 stored += self._driver.handle(MessagesReceived(self._session, runs[start : start + AT_ONCE]))
                 if start:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 from ._driver import Decide, Driver
 from ._events import Event, ProgressChanges
 from ._sync import wait_for, wait_synced
 from .core.progress import FeedStatus, Progress
 from .core.types import FeedId, PeerId
+from .fork import Fork
 from .session import Session
 from .statistics import Statistics, Traffic
 
@@ -38,8 +40,16 @@ class State:
 
     @property
     def follows(self) -> Set[FeedId]:
-        """The feeds that are replicated; live, read-only."""
-        return self._driver.core.follows
+        """The feeds that are replicated, or would be if they had not forked; live, read-only."""
+        return self._driver.forks.follows
+
+    @property
+    def forks(self) -> Mapping[FeedId, Fork]:
+        """The feeds whose authors have signed two histories, with the proofs; live, read-only.
+
+        Those with ``kept`` None stand still until :meth:`~ebt_trio.EBT.resolve` has said how to go on.
+        """
+        return self._driver.forks.all
 
     @property
     def blocks(self) -> Set[tuple[PeerId, FeedId | None]]:
@@ -65,8 +75,13 @@ class State:
         return self._driver.core.progress()
 
     def status(self, feed: str) -> FeedStatus:
-        """How one feed stands: our sequence, who owns it, and per connected peer what was said and asked."""
-        return self._driver.core.status(self._driver.format.check_feed(feed))
+        """How one feed stands: our sequence, who owns it, and per connected peer what was said and asked.
+
+        ``forked``: its author has signed two histories, and it stands still.
+        """
+        id = self._driver.format.check_feed(feed)
+        fork, status = self._driver.forks.all.get(id), self._driver.core.status(id)
+        return status if fork is None else replace(status, followed=id in self.follows, forked=fork.kept is None)
 
     def statistics(self) -> Statistics:
         """Counters over all sessions since the start, those that have ended included."""

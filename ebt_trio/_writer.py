@@ -27,6 +27,8 @@ PONGS: Final = 16
 PING_APART: Final = 0.05
 """Seconds between PINGs that somebody waits for."""
 
+UNSIGNED: Final = "from message {first} on its author's signatures are bad: nobody else would take it"
+
 Piece = tuple[FeedId, int, Sequence[bytes]]
 
 
@@ -169,6 +171,7 @@ class Writer:
     # -- messages ---------------------------------------------------------------------------------------------------
 
     async def _send_messages(self, ranges: Sequence[Range]) -> None:
+        driver = self._driver
         runs: list[Run] = []
         room = self.their_frame
         pieces = await self._read(ranges)
@@ -176,21 +179,23 @@ class Writer:
             await trio.lowlevel.checkpoint()  # nothing of it could be had, the core knows: never spin on that
         for feed, first, payloads in pieces:
             while payloads and self._bye is None:
-                count = fitting(feed, payloads, room)
+                fits = fitting(feed, payloads, room)
+                count = driver.format.endable(feed, first, payloads[:fits]) if fits else 0
                 if not count:
                     if not runs:
-                        self._driver.handle(TooLarge(self._session, feed, first))
+                        detail = UNSIGNED.format(first=first) if fits else ""
+                        driver.handle(TooLarge(self._session, feed, first, detail))
                         break
                     await self._wire.send(Messages(runs))
                     runs, room = [], self.their_frame
                     continue
                 taken = payloads if count == len(payloads) else payloads[:count]
-                if not self._driver.core.commit_run(self._session, feed, first, count, trio.current_time()):
+                if not driver.core.commit_run(self._session, feed, first, count, trio.current_time()):
                     break
                 runs.append(Run(feed, first, taken))
                 room -= run_size(feed, count, sum(map(len, taken)))
                 first, payloads = first + count, payloads[count:]
-        self._driver.rearm()
+        driver.rearm()
         if runs and self._bye is None:
             await self._wire.send(Messages(runs))
 

@@ -15,6 +15,7 @@ from anyio.abc import AsyncResource, ObjectStream
 
 from .core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
 from .errors import StoreError
+from .fork import Fork
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -24,6 +25,7 @@ __all__ = [
     "Change",
     "Changes",
     "FeedHead",
+    "Fork",
     "Format",
     "Listener",
     "PeerId",
@@ -150,6 +152,8 @@ class Change:
     """delete all messages of these feeds"""
     remember: Mapping[PeerKey, Sequence[Remembered]] = field(default_factory=dict[PeerKey, "Sequence[Remembered]"])
     """what was told and heard: only the feeds that changed. Both None: drop the row. Marks the peer as just seen."""
+    forks: Sequence[Fork] = ()
+    """keep these, each in place of what is kept of the same feed"""
 
 
 @dataclass(slots=True)
@@ -160,6 +164,7 @@ class Changes:
     """feeds whose first or head moved; ``head`` 0: forgotten"""
     follows: bool = False
     blocks: bool = False
+    forks: bool = False
 
 
 class Store(ABC):
@@ -222,6 +227,13 @@ class Store(ABC):
     async def blocks(self) -> Sequence[BlockEntry]:
         """All blocks."""
 
+    async def forks(self) -> Sequence[Fork]:
+        """All forks, one per feed. A store that keeps none does without the proofs, and without users' decisions.
+
+        Then a fork is found again when both of its branches meet.
+        """
+        return ()
+
     @abstractmethod
     async def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
         """At most ``limit`` rows of what is remembered of a peer, in a fixed order, those behind ``after``."""
@@ -248,6 +260,8 @@ class Format(ABC):
     """Recorded in the store."""
     needs_previous: bool = True
     """Whether ``encode`` and ``validate`` look at the payload before; where not, it is not read, and None is passed."""
+    can_fork: bool = False
+    """Whether an author can be shown to have written two histories: then what comes twice is passed to ``compare``."""
 
     @abstractmethod
     def check_feed(self, feed: str) -> FeedId:
@@ -274,3 +288,33 @@ class Format(ABC):
         :raises InvalidMessage: the run must not be stored
         :raises ForkDetected: the run contradicts what is stored
         """
+
+    # What follows has defaults, for formats in which any payload may stand anywhere.
+
+    def compare(self, ours: Run, theirs: Run) -> None:
+        """``theirs`` has the sequences of ``ours``, and should be the same; asked only where ``can_fork``.
+
+        :raises InvalidMessage: ``theirs`` is wrong
+        :raises ForkDetected: they differ, and both are valid
+        """
+        return
+
+    def endable(self, feed: FeedId, first: int, payloads: Sequence[bytes]) -> int:
+        """How many of these stored payloads may be sent, so that who gets no others can check them."""
+        return len(payloads)
+
+    def contradicts(self, run: Run, branch: Run) -> bool:
+        """Whether a history with ``run`` in it cannot be the one with ``branch`` in it; False: it cannot be told."""
+        start = max(run.first, branch.first)
+        return any(
+            run.payloads[sequence - run.first] != branch.payloads[sequence - branch.first]
+            for sequence in range(start, min(run.last, branch.last) + 1)
+        )
+
+    def timestamp(self, payload: bytes) -> float | None:
+        """When its author says that it was made, in seconds since 1970; None: the format does not say."""
+        return None
+
+    def message_id(self, payload: bytes) -> str | None:
+        """What names the message by its content; None: the format has no such thing."""
+        return None

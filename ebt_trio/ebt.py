@@ -22,6 +22,8 @@ from .core.config import Config
 from .core.types import FeedId, PeerId
 from .errors import ByeCode, LocalProtocolError
 from .feeds.plain import PlainFormat
+from .feeds.signed import SignedFormat
+from .identity import Identity
 from .limits import Limits
 from .session import Session, run_session
 from .stores.memory import MemoryStore
@@ -49,9 +51,11 @@ class EBT(Feeds):
                 await ebt.append({"text": "hello bob!"})
                 await session.wait_synced()
 
-    :param identity: our peer id, and the id of our own feed, which is followed from the start
+    :param identity: our peer id, and the id of our own feed, which is followed from the start. An :class:`Identity` (a
+        key pair) means signed feeds, and links on which both ends prove who they are
     :param store: where feeds live; default: a :class:`MemoryStore`. Entering opens it, leaving closes it
-    :param format: how content becomes payloads; default: :class:`PlainFormat`
+    :param format: how content becomes payloads; default: :class:`SignedFormat` with an :class:`Identity`, else
+        :class:`PlainFormat`
     :param stall_timeout: after how many seconds without a delivery a feed is asked for elsewhere
     :param graft_delay: after how many seconds a feed that others have newer is asked for there; a floor, adaptive
     :param lazy_interval: for how many seconds "I have more" is held back, to say it once for many messages
@@ -68,7 +72,7 @@ class EBT(Feeds):
 
     def __init__(
         self,
-        identity: str,
+        identity: str | Identity,
         store: Store | None = None,
         *,
         format: Format | None = None,
@@ -80,15 +84,15 @@ class EBT(Feeds):
         limits: Limits | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        if not isinstance(identity, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not check types
-            raise LocalProtocolError(
-                f"an identity is a str, for plain, unsigned feeds; this version knows no {type(identity).__name__}"
-            )
+        if not isinstance(identity, str | Identity):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not check types
+            raise LocalProtocolError(f"an identity is a str or an Identity, not {type(identity).__name__}")
+        key = identity if isinstance(identity, Identity) else None
         limits = Limits() if limits is None else limits
         _check_config(network, limits, stall_timeout, graft_delay, lazy_interval)
-        format = PlainFormat() if format is None else format
+        if format is None:
+            format = PlainFormat() if key is None else SignedFormat(key)
         self._driver = Driver(
-            PeerId(format.check_feed(identity)),
+            PeerId(format.check_feed(str(identity))),
             MemoryStore() if store is None else store,
             format,
             config=Config(
@@ -97,11 +101,13 @@ class EBT(Feeds):
                 lazy_interval=lazy_interval,
                 notes_per_frame=NOTES_PER_FRAME,
                 strangers=limits.named_feeds,
+                doubt_claims=key is not None,
             ),
             limits=limits,
             network=network,
             should_replicate=should_replicate,
             rng=random.Random() if rng is None else rng,
+            identity=key,
         )
         self._running: AbstractAsyncContextManager[None] | None = None
         self._leaving = trio.Event()

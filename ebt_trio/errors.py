@@ -23,6 +23,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fork import Fork
 
 __all__ = [
     "AuthenticationError",
@@ -140,7 +144,11 @@ class InvalidMessage(RemoteProtocolError):
 
 
 class ForkDetected(RemoteProtocolError):
-    """A feed has two valid messages with one sequence."""
+    """A feed has two valid messages with one sequence; ``fork`` is the proof, if there is one."""
+
+    def __init__(self, message: str, fork: Fork | None = None) -> None:
+        super().__init__(message)
+        self.fork = fork
 
 
 class TransportError(EBTError):

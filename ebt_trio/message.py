@@ -15,6 +15,8 @@ _UNDECODED: Final = object()
 class Message:
     """A feed's message: ``feed``, ``sequence`` (from 1), ``payload`` (the stored bytes) and ``content``. Frozen.
 
+    In signed feeds also ``timestamp`` and ``id``.
+
     The content is decoded when it is first asked for, since who only forwards or stores never needs it. Two messages
     are equal if feed, sequence and payload are.
     """
@@ -45,6 +47,18 @@ class Message:
             content = format.decode(self.feed, self.sequence, self.payload)
             object.__setattr__(self, "_content", content)
         return content
+
+    @property
+    def timestamp(self) -> float | None:
+        """When its author says that it was made, in seconds since 1970; None: the feed's format does not say."""
+        format: Format = self._format
+        return format.timestamp(self.payload)
+
+    @property
+    def id(self) -> str | None:
+        """What names the message by its content, in signed feeds its hash; None: the format has no such thing."""
+        format: Format = self._format
+        return format.message_id(self.payload)
 
     _format: Format
     _content: Any

@@ -141,6 +141,8 @@ class AppendError(Enum):
     """Our own store failed: nobody else's fault, asked for again."""
     INVALID = "invalid"
     """The feed's format refused the messages: the feed is stopped from that peer."""
+    DROPPED = "dropped"
+    """They are not wanted, and it is nobody's fault."""
 
 
 @dataclass(slots=True)
@@ -151,6 +153,15 @@ class AppendFailed:
     feed: FeedId
     head: int
     error: AppendError
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Disproved:
+    """What the session has sent of ``feed``, and we did not need, was not valid: the feed is stopped from that peer."""
+
+    session: SessionId
+    feed: FeedId
     detail: str = ""
 
 
@@ -173,11 +184,15 @@ class ReadMissing:
 
 @dataclass(slots=True)
 class TooLarge:
-    """Message ``sequence`` does not fit the peer's ``max_frame``: the feed stops on that session."""
+    """Message ``sequence`` cannot be sent to this peer: the feed stops on that session.
+
+    It does not fit the peer's ``max_frame``, or what ``detail`` says.
+    """
 
     session: SessionId
     feed: FeedId
     sequence: int
+    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -203,6 +218,7 @@ Event = (
     | Stored
     | Appended
     | AppendFailed
+    | Disproved
     | ReadFailed
     | ReadMissing
     | TooLarge
@@ -215,6 +231,7 @@ __all__ = [
     "AppendFailed",
     "Appended",
     "Block",
+    "Disproved",
     "Event",
     "Follow",
     "Forgotten",

@@ -55,6 +55,7 @@ class FeedStatus:
     followed: bool
     owner: PeerId | None
     peers: Sequence[PeerStatus]
+    forked: bool = False
 
 
 class Meter:

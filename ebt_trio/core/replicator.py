@@ -78,6 +78,7 @@ class Replicator:
             ev.Stored: storing.stored,
             ev.Appended: storing.appended,
             ev.AppendFailed: storing.append_failed,
+            ev.Disproved: storing.disproved,
             ev.ReadFailed: storing.read_failed,
             ev.ReadMissing: storing.read_missing,
             ev.TooLarge: storing.too_large,
@@ -185,6 +186,11 @@ class Replicator:
         """Up to where the store holds the feed, or has been handed it."""
         state = self._room.known(feed)
         return 0 if state is None else state.accepted
+
+    def wanted(self, feed: FeedId) -> int | None:
+        """The ``last`` of the feed's last Follow."""
+        state = self._room.known(feed)
+        return None if state is None else state.last
 
     def claimed(self, feed: FeedId) -> int:
         """The most that any connected session claims to hold of the feed; 0 if none does.

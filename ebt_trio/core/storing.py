@@ -5,12 +5,12 @@ from __future__ import annotations
 from . import events as ev
 from .actions import What
 from .feed import Feed
-from .link import WANTS, Say
+from .link import WANTS, Link, Say
 from .room import Room
 
 
 class Storing:
-    """Handles Loaded, Stored, Appended, AppendFailed, ReadFailed, ReadMissing and TooLarge."""
+    """Handles Loaded, Stored, Appended, AppendFailed, Disproved, ReadFailed, ReadMissing and TooLarge."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -74,12 +74,22 @@ class Storing:
             feed.failing += 1
             if link is not None:
                 room.ownership.lost(feed, link, room.now)
-        elif link is not None and feed.number not in link.refused:
-            link.refused.add(feed.number)
-            room.decline(link, feed)
-            room.report(What.INVALID, link.peer, feed.id, event.detail)
+        elif event.error is ev.AppendError.INVALID and link is not None:
+            self._refuse(link, feed, event.detail)
         room.ownership.evaluate(feed, room.now)
         self._ask_again(feed)
+
+    def disproved(self, event: ev.Disproved) -> None:
+        room = self._room
+        link = room.link(event.session)
+        if link is not None:
+            self._refuse(link, room.intern(event.feed), event.detail)
+
+    def _refuse(self, link: Link, feed: Feed, detail: str) -> None:
+        if feed.number not in link.refused:
+            link.refused.add(feed.number)
+            self._room.decline(link, feed)
+            self._room.report(What.INVALID, link.peer, feed.id, detail)
 
     def read_failed(self, event: ev.ReadFailed) -> None:
         room = self._room
@@ -108,4 +118,5 @@ class Storing:
         number = room.intern(event.feed).number
         link.ready.pop(number, None)
         link.flags[number] &= ~WANTS
-        room.report(What.TOO_LARGE, link.peer, event.feed, f"message {event.sequence} does not fit what the peer takes")
+        detail = event.detail or f"message {event.sequence} does not fit what the peer takes"
+        room.report(What.TOO_LARGE, link.peer, event.feed, detail)

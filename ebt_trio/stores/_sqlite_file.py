@@ -60,7 +60,12 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: Final[Sequence[Step]] = (_create,)
+def _add_forks(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE forks (feed TEXT PRIMARY KEY, proof BLOB NOT NULL, kept TEXT) WITHOUT ROWID")
+    connection.execute("ALTER TABLE store ADD COLUMN forks INTEGER NOT NULL DEFAULT 0")  # likewise a tick
+
+
+STEPS: Final[Sequence[Step]] = (_create, _add_forks)
 """``STEPS[n]`` brings a file from version n to n + 1. Steps are only ever added; each runs in the same transaction."""
 
 
@@ -167,7 +172,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, format: str, steps: Seq
         for step in steps[version:]:
             step(connection)
         if version == 0:
-            connection.execute("INSERT INTO store VALUES (?, ?, 0, 0, 0)", (secrets.token_bytes(16), format))
+            row = (secrets.token_bytes(16), format)
+            connection.execute("INSERT INTO store (id, format, tick, follows, blocks) VALUES (?, ?, 0, 0, 0)", row)
         if version < len(steps):
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(steps)}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ..abc import BlockEntry
+from ..abc import BlockEntry, Fork
 from ..core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered
 from ._sqlite_file import NUMBER_SHIFT, damaged, transaction
 
@@ -85,6 +85,10 @@ class Reader:
     def blocks(self) -> Sequence[BlockEntry]:
         rows = self.connection.execute("SELECT target, origin FROM blocks")
         return [BlockEntry(PeerId(target), FeedId(origin) if origin else None) for target, origin in rows]
+
+    def forks(self) -> Sequence[Fork]:
+        rows = self.connection.execute("SELECT feed, proof, kept FROM forks")
+        return [Fork.from_bytes(FeedId(feed), proof, kept) for feed, proof, kept in rows]
 
     def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
         rows = self.connection.execute(

@@ -53,6 +53,7 @@ class Writer:
         self._foreign_heads: dict[FeedId, FeedHead] = {}
         self._foreign_follows = False
         self._foreign_blocks = False
+        self._foreign_forks = False
         self._seen: int = connection.execute("SELECT tick FROM store").fetchone()[0]
 
     def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
@@ -128,19 +129,25 @@ class Writer:
         """See :meth:`Store.update`."""
         follows = bool(change.follow or change.unfollow)
         blocks = bool(change.block or change.unblock)
+        forks = bool(change.forks)
         with transaction(self.connection):
             tick = self._look() + 1
             self._follow(change)
             self._block(change)
             for feed in change.forget:
                 self._forget(feed, tick)
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO forks VALUES (?, ?, ?)",
+                [(fork.feed, fork.to_bytes(), fork.kept) for fork in change.forks],
+            )
             for key, rows in change.remember.items():
                 self._remember(key, rows)
             self._drop_peers(keep_peers)
-            if follows or blocks or change.forget:
+            if follows or blocks or forks or change.forget:
                 self.connection.execute(
-                    "UPDATE store SET tick = ?1, follows = iif(?2, ?1, follows), blocks = iif(?3, ?1, blocks)",
-                    (tick, follows, blocks),
+                    "UPDATE store SET tick = ?1, follows = iif(?2, ?1, follows), blocks = iif(?3, ?1, blocks),"
+                    " forks = iif(?4, ?1, forks)",
+                    (tick, follows, blocks, forks),
                 )
             else:
                 tick -= 1  # nothing that concerns other processes
@@ -194,24 +201,28 @@ class Writer:
         if tick != self._seen:
             with transaction(self.connection, "BEGIN"):
                 self._look()
-        if not (self._foreign_heads or self._foreign_follows or self._foreign_blocks):
+        flags = self._foreign_follows, self._foreign_blocks, self._foreign_forks
+        if not self._foreign_heads and not any(flags):
             return None
         heads = list(islice(self._foreign_heads.values(), _CHANGES_AT_ONCE))
-        changes = Changes(heads, self._foreign_follows, self._foreign_blocks)
+        changes = Changes(heads, *flags)
         for head in heads:
             del self._foreign_heads[head.feed]
-        self._foreign_follows = self._foreign_blocks = False
+        self._foreign_follows = self._foreign_blocks = self._foreign_forks = False
         return changes
 
     def _look(self) -> int:
         """Inside a transaction, note what others have changed; returns the tick so far."""
         tick: int
-        tick, follows, blocks = self.connection.execute("SELECT tick, follows, blocks FROM store").fetchone()
+        tick, follows, blocks, forks = self.connection.execute(
+            "SELECT tick, follows, blocks, forks FROM store"
+        ).fetchone()
         if tick != self._seen:
             rows = self.connection.execute("SELECT feed, first, head FROM feeds WHERE changed > ?", (self._seen,))
             self._foreign_heads.update((feed, FeedHead(feed, first, head)) for feed, first, head in rows)
             self._foreign_follows |= follows > self._seen
             self._foreign_blocks |= blocks > self._seen
+            self._foreign_forks |= forks > self._seen
             self._seen = tick
         return tick
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from ..abc import BlockEntry, Change, Changes, Store
+from ..abc import BlockEntry, Change, Changes, Fork, Store
 from ..core.types import FeedHead, FeedId, PeerKey, Range, Remembered, Run
 from ..errors import LocalProtocolError, StoreError
 from .runs import already_stored
@@ -72,6 +72,7 @@ class MemoryStore(Store):
         self._blocks: dict[BlockEntry, None] = {}
         self._peers: OrderedDict[PeerKey, _ByFeed[Remembered]] = OrderedDict()
         """least recently seen first"""
+        self._forks: dict[FeedId, Fork] = {}
 
     async def open(self, format: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -136,6 +137,10 @@ class MemoryStore(Store):
         await self._enter()
         return list(self._blocks)
 
+    async def forks(self) -> Sequence[Fork]:
+        await self._enter()
+        return list(self._forks.values())
+
     async def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
         await self._enter()
         rows = self._peers.get(key)
@@ -152,6 +157,7 @@ class MemoryStore(Store):
             self._blocks.pop(entry, None)
         for feed in change.forget:
             self._feeds.drop(feed)
+        self._forks.update((fork.feed, fork) for fork in change.forks)
         for key, rows in change.remember.items():
             self._remember(key, rows)
         while len(self._peers) > max(keep_peers, 0):

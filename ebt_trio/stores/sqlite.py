@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import trio
 
-from ..abc import BlockEntry, Change, Changes, Store
+from ..abc import BlockEntry, Change, Changes, Fork, Store
 from ..core.types import FeedHead, FeedId, PeerKey, Range, Remembered, Run
 from ..errors import LocalProtocolError, StoreError
 from ._sqlite_file import connect, prepare, translated
@@ -128,6 +128,9 @@ class SQLiteStore(Store):
 
     async def blocks(self) -> Sequence[BlockEntry]:
         return await self._read(lambda reader: reader.blocks())
+
+    async def forks(self) -> Sequence[Fork]:
+        return await self._read(lambda reader: reader.forks())
 
     async def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
         return await self._read(lambda reader: reader.recall(key, after, limit))

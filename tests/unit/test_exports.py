@@ -12,7 +12,7 @@ from ebt_trio import errors
 NAMES = {
     "EBT", "Session", "Message", "Limits", "Progress", "FeedStatus", "PeerStatus", "Mode", "Statistics",
     "Event", "What", "CloseReason", "ByeCode", "PeerId", "FeedId", "MemoryStore", "SQLiteStore", "PlainFormat",
-    "connect", "listen", "follow_all", "allow", "Caller",
+    "connect", "listen", "follow_all", "allow", "Caller", "Identity", "SignedFormat", "Fork",
 }  # fmt: skip
 
 

@@ -304,7 +304,7 @@ async def test_lost_messages_are_noticed(tmp_path: Path) -> None:
 # Versions
 
 
-def second_step(connection: sqlite3.Connection) -> None:
+def third_step(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE follows ADD COLUMN since INTEGER")
     connection.execute("UPDATE follows SET since = 2")
 
@@ -319,22 +319,22 @@ async def test_migration(tmp_path: Path) -> None:
     async with opened(path) as store:
         await store.update(Change(follow={A: None}), keep_peers=1)
         made_with = store.id
-    steps = (*_sqlite_file.STEPS, second_step)
+    steps = (*_sqlite_file.STEPS, third_step)
     for _ in range(2):  # the second time there is nothing to do
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             found = _sqlite_file.prepare(connection, path, "plain", create=False, busy_timeout=1, steps=steps)
             assert found == made_with
             assert connection.execute("SELECT feed, since FROM follows").fetchall() == [("a", 2)]
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-    await fails(lambda: SQLiteStore(path).open("plain"), "has version 2, this program knows up to 1")
+            assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    await fails(lambda: SQLiteStore(path).open("plain"), "has version 3, this program knows up to 2")
 
 
 async def test_new_files_take_every_step(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as connection:
-        steps = (*_sqlite_file.STEPS, second_step)
+        steps = (*_sqlite_file.STEPS, third_step)
         _sqlite_file.prepare(connection, tmp_path / "db", "plain", create=True, busy_timeout=1, steps=steps)
         assert connection.execute("SELECT feed, since FROM follows").fetchall() == []
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 async def test_failed_migration_leaves_the_old_version(tmp_path: Path) -> None:

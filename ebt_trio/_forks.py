@@ -1,0 +1,220 @@
+"""Which feeds have forked, and what follows from it; see :class:`Forks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from ._changes import PendingChange
+from .abc import Format, Store
+from .core.actions import What
+from .core.events import Event, Follow, Unfollow
+from .core.replicator import Replicator
+from .core.types import FeedId, Range, Run, SessionId
+from .errors import EBTError, ForkDetected, InvalidMessage, LocalProtocolError
+from .fork import Fork, Keep
+
+__all__ = ["Forks"]
+
+Reporter = Callable[[What, SessionId | None, FeedId | None, str], None]
+
+
+class Forks:
+    """Keeps the feeds that have forked still, until the user says which branch to keep.
+
+    The core does not follow a feed that stands still, so that nobody waits for it; the user's wish to follow it is kept
+    here. After the decision only the branch that was kept is taken in.
+    """
+
+    def __init__(
+        self,
+        core: Replicator,
+        store: Store,
+        format: Format,
+        pending: PendingChange,
+        *,
+        handle: Callable[[Event], object],
+        report: Reporter,
+        changed: Callable[[], None],
+    ) -> None:
+        self.follows: Set[FeedId] = _Follows(core.follows, self)
+        """What the user wants to have replicated, feeds that stand still included."""
+        self._core = core
+        self._store = store
+        self._format = format
+        self._pending = pending
+        self._handle = handle
+        self._report = report
+        self._changed = changed
+        self._forks: dict[FeedId, Fork] = {}
+        self.wished: dict[FeedId, int | None] = {}
+        """Of the feeds that the core does not follow because of a fork, those that the user follows, with ``last``."""
+        self.all: Mapping[FeedId, Fork] = MappingProxyType(self._forks)
+
+    def __bool__(self) -> bool:
+        return bool(self._forks)
+
+    def stands_still(self, feed: FeedId) -> bool:
+        fork = self._forks.get(feed)
+        return fork is not None and fork.kept is None
+
+    # -- following
+
+    def follow(self, feed: FeedId, last: int | None = None) -> None:
+        """Like the core's Follow."""
+        if self.stands_still(feed) or feed in self.wished:
+            self.wished[feed] = last
+        else:
+            self._handle(Follow(feed, last))
+
+    def unfollow(self, feed: FeedId) -> None:
+        """Like the core's Unfollow."""
+        self.wished.pop(feed, None)
+        self._handle(Unfollow(feed))
+
+    def forgotten(self, feed: FeedId) -> None:
+        """All messages of the feed have been deleted. If that was to fetch another branch, begin."""
+        if feed in self.wished and not self.stands_still(feed):
+            self._handle(Follow(feed, self.wished.pop(feed)))
+
+    # -- finding and deciding
+
+    def load(self, forks: Iterable[Fork]) -> None:
+        """What the store says: at the start, and when another process has found or decided something."""
+        for fork in forks:
+            known = self._forks.get(fork.feed)
+            self._forks[fork.feed] = fork
+            if fork.kept is None:
+                self._hold(fork.feed)
+            elif known is not None and known.kept is None and fork.kept == "ours":
+                self._go_on(fork.feed)
+            elif known is not None and known.kept is None:
+                self.forgotten(fork.feed)  # the other process has deleted the messages together with the decision
+
+    def found(self, fork: Fork, detail: str, session: SessionId | None) -> bool:
+        """Take in a fork that has come up. True: nobody's fault; False: whoever sent it has the branch not kept."""
+        feed = fork.feed
+        known = self._forks.get(feed)
+        if known is None:
+            self._forks[feed] = fork
+            self._pending.fork(fork)
+            self._hold(feed)
+            self._changed()
+            self._report(What.FORKED, session, feed, detail)
+            return True
+        if known.kept is None:
+            return True
+        if self._has_kept_branch(known):
+            return False
+        self._fetch_again(feed)  # we have begun to fetch the wrong branch, which could not be told before
+        return True
+
+    def resolve(self, feed: FeedId, keep: Keep) -> None:
+        """:raises LocalProtocolError: the feed has not forked, or has been decided"""
+        fork = self._forks.get(feed)
+        if fork is None:
+            raise LocalProtocolError(f"feed {feed} has not forked: there is nothing to resolve")
+        if keep not in ("ours", "theirs"):
+            raise LocalProtocolError(f"keep is 'ours' or 'theirs', not {keep!r}")
+        if fork.kept == keep:
+            return
+        if fork.kept == "theirs":
+            raise LocalProtocolError(f"our messages of feed {feed} have been deleted already, to keep theirs")
+        self._forks[feed] = decided = replace(fork, kept=keep)
+        self._pending.fork(decided)
+        if keep == "ours":
+            self._go_on(feed)
+        else:
+            self._fetch_again(feed)
+        self._changed()
+
+    def _hold(self, feed: FeedId) -> None:
+        if feed in self._core.follows:
+            self.wished[feed] = self._core.wanted(feed)
+            self._handle(Unfollow(feed))
+
+    def _go_on(self, feed: FeedId) -> None:
+        if feed in self.wished:
+            self._handle(Follow(feed, self.wished.pop(feed)))
+
+    def _fetch_again(self, feed: FeedId) -> None:
+        if feed in self._core.follows:
+            self.wished[feed] = self._core.wanted(feed)
+            self._handle(Unfollow(feed))
+        self._pending.forget(feed)
+        self._changed()
+
+    # -- checking
+
+    def check_append(self, feed: FeedId, head: int) -> None:
+        """:raises ForkDetected: the feed stands still, or we do not have all of the branch that was kept"""
+        fork = self._forks.get(feed)
+        if fork is None:
+            return
+        if fork.kept is None:
+            raise ForkDetected(
+                f"feed {feed} has two branches from message {fork.sequence} on: nothing is appended until "
+                "resolve() has said which one to keep",
+                fork,
+            )
+        if head < fork.branch(fork.kept).last:
+            raise ForkDetected(f"the branch of feed {feed} that was kept has not been fetched yet", fork)
+
+    def check_run(self, run: Run) -> None:
+        """:raises InvalidMessage: the run belongs to a branch that was not kept"""
+        fork = self._forks.get(run.feed)
+        if fork is None or fork.kept is None or not self._format.contradicts(run, fork.branch(fork.kept)):
+            return
+        raise InvalidMessage(f"feed {run.feed}: message {run.last} is of the branch that was not kept")
+
+    async def compare(self, run: Run, session: SessionId) -> str | None:
+        """A run that we did not need, with what we hold. Returns what is wrong with it, if its sender is to blame."""
+        feed = run.feed
+        first = max(run.first, self._core.first(feed))
+        count = min(run.last, self._core.clock.get(feed, 0)) - first + 1
+        if count <= 0:
+            return None
+        theirs = Run(feed, first, run.payloads[first - run.first :])
+        try:
+            held = await self._store.read([Range(feed, first, count)], 2 * sum(map(len, theirs.payloads)))
+            self._format.compare(Run(feed, first, held[0]), theirs)
+        except InvalidMessage as error:
+            return str(error)
+        except ForkDetected as error:
+            if error.fork is None or self.found(error.fork, str(error), session):
+                return None
+            return f"message {run.last} is of the branch that was not kept"
+        except EBTError:
+            return None  # our own store fails: it says so to others
+        return None
+
+    def _has_kept_branch(self, fork: Fork) -> bool:
+        assert fork.kept is not None
+        return self._core.clock.get(fork.feed, 0) >= fork.branch(fork.kept).last
+
+
+class _Follows(Set[FeedId]):
+    __slots__ = ("_core", "_forks")
+
+    def __init__(self, core: Set[FeedId], forks: Forks) -> None:
+        self._core = core
+        self._forks = forks
+
+    def __contains__(self, feed: object) -> bool:
+        return feed in self._core or feed in self._forks.wished
+
+    def __iter__(self) -> Iterator[FeedId]:
+        yield from self._core
+        yield from self._forks.wished
+
+    def __len__(self) -> int:
+        return len(self._core) + len(self._forks.wished)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:  # type: ignore[override]
+        return set(it)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self))}}}"

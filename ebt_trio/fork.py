@@ -1,0 +1,60 @@
+"""Two histories of one author: see :class:`Fork`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cbor2
+
+from .core.types import FeedId, Run
+from .errors import StoreError
+
+__all__ = ["Fork", "Keep"]
+
+Keep = Literal["ours", "theirs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The proof that a feed's author has signed two different messages ``sequence``.
+
+    ``ours`` are payloads from message ``sequence`` on, as we hold them. ``theirs`` are payloads from ``theirs_first``
+    on: from the same message, or from the next one, which names another message before it than ours. Of both the last
+    is signed.
+    """
+
+    feed: FeedId
+    sequence: int
+    ours: Sequence[bytes]
+    theirs_first: int
+    theirs: Sequence[bytes]
+    kept: Keep | None = None
+    """The branch that the user has chosen to keep; None: not decided, the feed stands still."""
+
+    @classmethod
+    def between(cls, ours: Run, theirs: Run) -> Fork:
+        """``theirs`` begins with the same message as ``ours``, or with the next."""
+        return cls(ours.feed, ours.first, tuple(ours.payloads), theirs.first, tuple(theirs.payloads))
+
+    def branch(self, keep: Keep) -> Run:
+        """What the proof has of one branch."""
+        if keep == "ours":
+            return Run(self.feed, self.sequence, self.ours)
+        return Run(self.feed, self.theirs_first, self.theirs)
+
+    def to_bytes(self) -> bytes:
+        """For a store: all but ``feed`` and ``kept``, as CBOR."""
+        return cbor2.dumps([self.sequence, list(self.ours), self.theirs_first, list(self.theirs)])
+
+    @classmethod
+    def from_bytes(cls, feed: FeedId, proof: bytes, kept: Keep | None) -> Fork:
+        """
+        :raises StoreError: not what :meth:`to_bytes` has given
+        """
+        try:
+            sequence, ours, first, theirs = cbor2.loads(proof)
+            return cls(feed, int(sequence), tuple(map(bytes, ours)), int(first), tuple(map(bytes, theirs)), kept)
+        except (cbor2.CBORDecodeError, ValueError, TypeError) as error:
+            raise StoreError(f"the proof that feed {feed} has forked is damaged: {error}") from error
