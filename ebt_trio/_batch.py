@@ -59,7 +59,7 @@ class Batch:
         if run.first > head + 1 and not (run.late and head == 0):
             raise SequenceGap(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
         if self._forks:
-            self._forks.check_run(run)
+            self._forks.check_run(run, job.action.session)
         self._format.validate(run, await self._previous(run.feed, run.first - 1))
         # What depends on what is stored must not be passed over because another process has stored something else.
         run.exact = self._format.needs_previous and not run.late
@@ -100,7 +100,7 @@ class Batch:
             if run.first <= head:
                 run = Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
             try:
-                self._forks.check_run(run)
+                self._forks.check_run(run, None)
                 self._format.validate(run, await self._previous(run.feed, run.first - 1))
             except InvalidMessage as exc:
                 job.error = job.error or exc

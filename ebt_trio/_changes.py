@@ -12,7 +12,7 @@ __all__ = ["PendingChange"]
 
 
 class PendingChange:
-    """Follows, blocks, deletions, forks and remembered clocks that the store does not have yet: the last word on each."""
+    """Follows, blocks, deletions, forks, remembered clocks that the store does not have yet: the last word on each."""
 
     def __init__(self) -> None:
         self._follows: dict[FeedId, tuple[bool, int | None]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from ._changes import PendingChange
 from .abc import Format, Store
 from .core.actions import What
-from .core.events import Event, Follow, Unfollow
+from .core.events import Disproved, Event, Follow, Unfollow
 from .core.replicator import Replicator
 from .core.types import FeedId, Range, Run, SessionId
 from .errors import EBTError, ForkDetected, InvalidMessage, LocalProtocolError
@@ -51,6 +51,8 @@ class Forks:
         self._forks: dict[FeedId, Fork] = {}
         self.wished: dict[FeedId, int | None] = {}
         """Of the feeds that the core does not follow because of a fork, those that the user follows, with ``last``."""
+        self._sources: dict[FeedId, set[SessionId]] = {}
+        """Who has sent what we hold of a feed whose branch to keep we have not reached yet."""
         self.all: Mapping[FeedId, Fork] = MappingProxyType(self._forks)
 
     def __bool__(self) -> bool:
@@ -88,6 +90,8 @@ class Forks:
             self._forks[fork.feed] = fork
             if fork.kept is None:
                 self._hold(fork.feed)
+                if known is None:
+                    self._report(What.FORKED, None, fork.feed, "found before; it stands still until it is resolved")
             elif known is not None and known.kept is None and fork.kept == "ours":
                 self._go_on(fork.feed)
             elif known is not None and known.kept is None:
@@ -106,10 +110,7 @@ class Forks:
             return True
         if known.kept is None:
             return True
-        if self._has_kept_branch(known):
-            return False
-        self._fetch_again(feed)  # we have begun to fetch the wrong branch, which could not be told before
-        return True
+        return not self._has_kept_branch(known) and self._astray(known, session)
 
     def resolve(self, feed: FeedId, keep: Keep) -> None:
         """:raises LocalProtocolError: the feed has not forked, or has been decided"""
@@ -129,6 +130,21 @@ class Forks:
         else:
             self._fetch_again(feed)
         self._changed()
+
+    def _astray(self, fork: Fork, session: SessionId | None) -> bool:
+        """Fetching the branch to keep, we have begun with the other one, or ``session`` has it; which, claims tell.
+
+        Who does not claim to have what was kept does not count against who does.
+        """
+        assert fork.kept is not None
+        feed, needed = fork.feed, fork.branch(fork.kept).last
+        if session is not None and self._core.heard(session, feed) < needed:
+            return False
+        for source in self._sources.pop(feed, ()):
+            if source != session and self._core.heard(source, feed) < needed:
+                self._handle(Disproved(source, feed, "it may have the branch that was not kept"))
+        self._fetch_again(feed)
+        return True
 
     def _hold(self, feed: FeedId) -> None:
         if feed in self._core.follows:
@@ -159,15 +175,18 @@ class Forks:
                 "resolve() has said which one to keep",
                 fork,
             )
-        if head < fork.branch(fork.kept).last:
+        if feed in self.wished or head < fork.branch(fork.kept).last:
             raise ForkDetected(f"the branch of feed {feed} that was kept has not been fetched yet", fork)
 
-    def check_run(self, run: Run) -> None:
+    def check_run(self, run: Run, session: SessionId | None) -> None:
         """:raises InvalidMessage: the run belongs to a branch that was not kept"""
         fork = self._forks.get(run.feed)
-        if fork is None or fork.kept is None or not self._format.contradicts(run, fork.branch(fork.kept)):
+        if fork is None or fork.kept is None:
             return
-        raise InvalidMessage(f"feed {run.feed}: message {run.last} is of the branch that was not kept")
+        if self._format.contradicts(run, fork.branch(fork.kept)):
+            raise InvalidMessage(f"feed {run.feed}: message {run.last} is of the branch that was not kept")
+        if session is not None and not self._has_kept_branch(fork):
+            self._sources.setdefault(run.feed, set()).add(session)
 
     async def compare(self, run: Run, session: SessionId) -> str | None:
         """A run that we did not need, with what we hold. Returns what is wrong with it, if its sender is to blame."""
@@ -213,7 +232,7 @@ class _Follows(Set[FeedId]):
         return len(self._core) + len(self._forks.wished)
 
     @classmethod
-    def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:  # type: ignore[override]
+    def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:
         return set(it)
 
     def __repr__(self) -> str:

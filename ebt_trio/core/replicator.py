@@ -192,6 +192,11 @@ class Replicator:
         state = self._room.known(feed)
         return None if state is None else state.last
 
+    def heard(self, session: SessionId, feed: FeedId) -> int:
+        """What this session claims to hold of the feed; 0 if nothing, or if it is down."""
+        link, state = self._room.link(session), self._room.known(feed)
+        return 0 if link is None or state is None else max(link.heard[state.number], 0)
+
     def claimed(self, feed: FeedId) -> int:
         """The most that any connected session claims to hold of the feed; 0 if none does.
 

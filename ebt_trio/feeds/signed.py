@@ -78,7 +78,7 @@ class SignedFormat(Format):
         :raises LocalProtocolError: CBOR has nothing for the content, it is too large, or we lack the feed's key
         """
         identity = self.identity
-        if identity is None or identity.id != feed:
+        if identity is None or str(identity) != feed:
             raise LocalProtocolError(f"only who has the key of feed {feed} can append to it; we do not")
         if (sequence == 1) != (previous is None):
             raise LocalProtocolError(f"message {sequence - 1} of {feed} is not stored: the next one cannot follow it")
@@ -154,9 +154,7 @@ class SignedFormat(Format):
                 self.validate(rest, None)
                 raise ForkDetected(
                     f"feed {theirs.feed} has two branches: two messages {sequence}, both signed",
-                    Fork.between(
-                        self._shortest(Run(ours.feed, sequence, ours.payloads[index:])), self._shortest(rest)
-                    ),
+                    Fork.between(self._shortest(Run(ours.feed, sequence, ours.payloads[index:])), self._shortest(rest)),
                 )
 
     def contradicts(self, run: Run, branch: Run) -> bool:
@@ -175,8 +173,7 @@ class SignedFormat(Format):
             if not run.payloads:
                 raise InvalidMessage(f"feed {fork.feed}: no messages in the proof of a fork")
             self.validate(run, None)
-        differ = ours.payloads[0] != theirs.payloads[0] if theirs.first == ours.first else self.contradicts(ours, theirs)
-        if not differ:
+        if not self.contradicts(ours, theirs):
             raise InvalidMessage(f"feed {fork.feed}: one history, not two")
 
     def endable(self, feed: FeedId, first: int, payloads: Sequence[bytes]) -> int:

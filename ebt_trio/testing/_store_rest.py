@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..abc import BlockEntry, Change
+from dataclasses import replace
+
+from ..abc import BlockEntry, Change, Fork, Store
 from ..core.types import MAX_SEQUENCE, FeedId, PeerId, PeerKey, Remembered
 from ._store_kit import (
     ODD_IDS,
@@ -16,7 +18,7 @@ from ._store_kit import (
     same,
 )
 
-__all__ = ["blocks", "drops_peers", "follows", "remembers"]
+__all__ = ["blocks", "drops_peers", "follows", "forks", "remembers"]
 
 
 async def follows(kit: Kit) -> None:
@@ -45,6 +47,22 @@ async def blocks(kit: Kit) -> None:
         same(set(blocks), set(entries), "blocks")
         await store.update(Change(unblock=[BlockEntry(p), BlockEntry(q)], block=[BlockEntry(q, A)]), keep_peers=10)
         same(set(await store.blocks()), {*entries[1:], BlockEntry(q, A)}, "blocks after unblocking")
+
+
+async def forks(kit: Kit) -> None:
+    """Only of stores that keep forks at all."""
+    name = kit.name()
+    fork, other = Fork(A, 3, (b"3",), 4, (b"four", b"five")), Fork(FeedId("é"), 1, (b"",), 1, (b"\xff",), "ours")
+    async with kit.opened(name) as store:
+        if type(store).forks is Store.forks:
+            return
+        same(list(await store.forks()), [], "forks of a new store")
+        await store.update(Change(forks=[fork, other]), keep_peers=10)
+        same({kept.feed: kept for kept in await store.forks()}, {A: fork, other.feed: other}, "forks")
+        decided = replace(fork, kept="theirs")
+        await store.update(Change(forks=[decided], forget=[A]), keep_peers=10)
+        same({kept.feed: kept for kept in await store.forks()}, {A: decided, other.feed: other}, "a fork decided")
+        same(await all_heads(store), [], "a fork stores no messages")
 
 
 async def remembers(kit: Kit) -> None:

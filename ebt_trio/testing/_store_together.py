@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import trio
 import trio.testing
 
-from ..abc import BlockEntry, Change, Changes, Store
+from ..abc import BlockEntry, Change, Changes, Fork, Store
 from ..core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered
 from ..errors import SequenceGap, StoreError
 from ._store_kit import (
@@ -109,24 +109,27 @@ class _Noticed:
         self.store = store
         self.patience = patience
         self.heads: dict[FeedId, FeedHead] = {}
-        self.follows = self.blocks = False
+        self.follows = self.blocks = self.forks = False
 
     def add(self, changes: Changes) -> None:
         self.heads.update((head.feed, head) for head in changes.heads)
         self.follows |= changes.follows
         self.blocks |= changes.blocks
+        self.forks |= changes.forks
 
-    async def until(self, *heads: FeedHead, follows: bool = False, blocks: bool = False) -> None:
-        wanted = ({head.feed: head for head in heads}, follows, blocks)
+    async def until(self, *heads: FeedHead, follows: bool = False, blocks: bool = False, forks: bool = False) -> None:
+        wanted = ({head.feed: head for head in heads}, follows, blocks, forks)
         with trio.move_on_after(self.patience):
             while not (
                 all(self.heads.get(head.feed) == head for head in heads)
                 and self.follows >= follows
                 and self.blocks >= blocks
+                and self.forks >= forks
             ):
                 self.add(await self.store.wait_changes())
-        same((self.heads, self.follows, self.blocks), wanted, "wait_changes: what the other changed, and nothing else")
-        self.heads, self.follows, self.blocks = {}, False, False
+        noticed = (self.heads, self.follows, self.blocks, self.forks)
+        same(noticed, wanted, "wait_changes: what the other changed, and nothing else")
+        self.heads, self.follows, self.blocks, self.forks = {}, False, False, False
 
 
 async def notices(kit: Kit) -> None:
@@ -145,6 +148,10 @@ async def notices(kit: Kit) -> None:
         await noticed.until(follows=True)
         await other.update(Change(unblock=[BlockEntry(PeerId("p"))]), keep_peers=9)
         await noticed.until(blocks=True)
+        if type(other).forks is not Store.forks:
+            await mine.update(Change(forks=[Fork(A, 1, (b"x",), 1, (b"y",))]), keep_peers=9)
+            await other.update(Change(forks=[Fork(B, 1, (b"x",), 1, (b"y",))]), keep_peers=9)
+            await noticed.until(forks=True)
         await other.update(Change(forget=[A, B]), keep_peers=9)
         await noticed.until(FeedHead(A, 1, 0), FeedHead(B, 1, 0))
         await mine.update(Change(remember={PeerKey(PeerId("p"), b"s", True): [Remembered(A, 1, 1)]}), keep_peers=9)

@@ -38,6 +38,7 @@ async def check_store(
         _store_feeds.pages_through_heads,
         _store_rest.follows,
         _store_rest.blocks,
+        _store_rest.forks,
         _store_feeds.forgets,
         _store_rest.remembers,
         _store_rest.drops_peers,

@@ -106,7 +106,7 @@ def test_what_it_does_not_encode() -> None:
         format.encode(FEED, 1, object(), None)
     with pytest.raises(LocalProtocolError, match="may have 200 bytes, not 212"):
         format.encode(FEED, 1, "x" * 100, None)
-    with pytest.raises(LocalProtocolError, match="message 1 of .* is not stored"):
+    with pytest.raises(LocalProtocolError, match=r"message 1 of .* is not stored"):
         format.encode(FEED, 2, "x", None)
     with pytest.raises(LocalProtocolError, match="max_payload"):
         SignedFormat(max_payload=CONTENT)

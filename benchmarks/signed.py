@@ -1,0 +1,67 @@
+"""What signing costs: CPU time per message of bulk replication, plain and signed, side by side in one run.
+
+    python benchmarks/signed.py [--messages N] [--size BYTES] [--rounds N]
+
+Both peers run in this process, over TCP, from one memory store to another. CPU time is that of the process, from the
+first connection until everything is durable at the other end; plain and signed take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from statistics import median
+
+import trio
+
+from ebt_trio import EBT, Identity, MemoryStore, connect, listen
+
+BATCH = 1000
+
+
+async def replicate(ids: tuple[str, str] | tuple[Identity, Identity], messages: int, size: int) -> tuple[float, float]:
+    """µs of CPU per message: to append, and to replicate."""
+    content = b"x" * size
+    async with (
+        EBT(ids[0], MemoryStore()) as alice,
+        EBT(ids[1], MemoryStore()) as bob,
+        await listen("tcp://127.0.0.1:0") as listener,
+    ):
+        bob.follow(alice.feed)
+        began = time.process_time()
+        for done in range(0, messages, BATCH):
+            await alice.append_many([content] * min(BATCH, messages - done))
+        written = time.process_time()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(alice.serve, listener)
+            async with bob.session(await connect(listener.urls[0])):
+                await bob.wait_for({alice.feed: messages})
+                replicated = time.process_time()
+            nursery.cancel_scope.cancel()
+    return (written - began) / messages * 1e6, (replicated - written) / messages * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=50_000)
+    parser.add_argument("--size", type=int, default=200, help="bytes of content")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    kinds = {"plain": ("alice", "bob"), "signed": (Identity.generate(), Identity.generate())}
+    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for _ in range(options.rounds):
+        for kind, ids in kinds.items():
+            taken[kind].append(trio.run(replicate, ids, options.messages, options.size))
+    print(f"{options.messages} messages of {options.size} bytes, median of {options.rounds}, µs of CPU per message")
+    print(f"{'':<8} {'append':>8} {'replicate':>10} {'spread':>14}")
+    middle: dict[str, float] = {}
+    for kind, rounds in taken.items():
+        replicating = sorted(seconds for _, seconds in rounds)
+        middle[kind] = median(replicating)
+        appending = median(seconds for seconds, _ in rounds)
+        print(f"{kind:<8} {appending:>8.2f} {middle[kind]:>10.2f} {f'{replicating[0]:.2f}-{replicating[-1]:.2f}':>14}")
+    print(f"signed : plain, replicating = {middle['signed'] / middle['plain']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
