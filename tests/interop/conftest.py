@@ -1,5 +1,7 @@
 """The JavaScript reference, ``epidemic-broadcast-trees`` 9.0.4, in Node processes: see ``docs/interop.md``.
 
+For the secret handshake there are only the packages here.
+
 Real sockets and real time here: whatever waits does so for an event, under a deadline.
 """
 
@@ -27,6 +29,7 @@ import trio
 from ebt_trio import EBT, connect, listen
 
 BRIDGE = Path(__file__).parent / "bridge"
+SECRET = Path(__file__).parent / "secret"
 PATIENCE = 30.0
 """Seconds that a test may take, in real time, from its first Node process on."""
 NPM_FLAGS = [
@@ -173,21 +176,18 @@ def _command(name: str) -> str:
     return path
 
 
-@pytest.fixture(scope="session")
-def node_modules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages that the bridge needs, installed once for each set of versions."""
+def _installed(manifest: Path, home: Path) -> Path:
+    """The packages named there, installed once for each set of versions."""
     _command("node")
     npm = _command("npm")
-    manifest = (BRIDGE / "package.json").read_bytes()
-    name = f"ebt-interop-{hashlib.sha256(manifest).hexdigest()[:16]}"
-    cache = getattr(request.config, "cache", None)
-    home = tmp_path_factory.mktemp("ebt-interop") if cache is None else cache.mkdir("ebt-interop")
+    wanted = manifest.read_bytes()
+    name = f"ebt-interop-{hashlib.sha256(wanted).hexdigest()[:16]}"
     installed = home / name
     if not installed.exists():
         with tempfile.TemporaryDirectory(dir=home) as temporary:
             making = Path(temporary) / name
             making.mkdir()
-            (making / "package.json").write_bytes(manifest)
+            (making / "package.json").write_bytes(wanted)
             try:
                 done = subprocess.run(
                     [npm, "install", *NPM_FLAGS], cwd=making, capture_output=True, text=True, timeout=90
@@ -201,6 +201,25 @@ def node_modules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
             except OSError:
                 assert installed.exists()
     return installed / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def npm_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where packages are kept from one run to the next."""
+    cache = getattr(request.config, "cache", None)
+    return tmp_path_factory.mktemp("ebt-interop") if cache is None else cache.mkdir("ebt-interop")
+
+
+@pytest.fixture(scope="session")
+def node_modules(npm_home: Path) -> Path:
+    """The packages that the bridge needs."""
+    return _installed(BRIDGE / "package.json", npm_home)
+
+
+@pytest.fixture(scope="session")
+def secret_modules(npm_home: Path) -> Path:
+    """The JavaScript secret handshake and its conformance suite."""
+    return _installed(SECRET / "package.json", npm_home)
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ def test_a_payload_is_what_the_document_says() -> None:
         signed = b"ebt-trio message 1\0" + ALICE.public_key + sequence.to_bytes(8, "big") + previous
         signed += microseconds.to_bytes(8, "big") + cbor2.dumps(content)
         VerifyKey(ALICE.public_key).verify(signed, signature)
-        before = hashlib.sha256(payload).digest()
+        before = hashlib.blake2b(payload, digest_size=32).digest()
 
 
 def test_what_a_message_shows() -> None:
@@ -80,7 +80,8 @@ def test_what_a_message_shows() -> None:
     message = Message(FEED, 1, payload, format)
     assert message.content == {"a": 1}
     assert message.timestamp == 1_700_000_000.0
-    assert message.id == base64.urlsafe_b64encode(hashlib.sha256(payload).digest()).decode().rstrip("=")
+    digest = hashlib.blake2b(payload, digest_size=32).digest()
+    assert message.id == base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def test_timestamps_of_an_author_never_go_back() -> None:
@@ -376,7 +377,7 @@ def vectors() -> dict[str, Any]:
             "content_cbor": payload[CONTENT:].hex(),
             "timestamp_microseconds": int.from_bytes(payload[36:44], "big"),
             "payload": payload.hex(),
-            "sha256": hashlib.sha256(payload).hexdigest(),
+            "blake2b_256": hashlib.blake2b(payload, digest_size=32).hexdigest(),
         }
         for sequence, payload in enumerate(payloads, 1)
     ]
