@@ -82,7 +82,7 @@ class Ownership:
             self._settle(feed)
             return
         if feed.mark_link is None:
-            self.mark(feed, ahead[0], now)
+            feed.mark_link, feed.mark_sequence, feed.mark_time = ahead[0], ahead[0].heard[feed.number], now
         owner = feed.owner
         unpenalised = [link for link in ahead if not link.penalised(feed.number, now)]
         if owner is None:
@@ -235,17 +235,9 @@ class Ownership:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
-    def mark(self, feed: Feed, link: Link, now: float) -> None:
-        """``link`` has announced more than we have, and nobody did before it."""
-        feed.mark_link, feed.mark_sequence, feed.mark_time = link, link.heard[feed.number], now
-
     def announced(self, feed: Feed, link: Link, now: float) -> None:
         """What ``link`` says about its head has changed: up, down, or declined."""
-        heard = link.heard[feed.number]
-        if heard > feed.highest:
-            feed.highest = heard
-        if heard > feed.accepted and feed.mark_link is None:
-            self.mark(feed, link, now)
+        feed.highest = max(feed.highest, link.heard[feed.number])
         self.evaluate(feed, now)
 
     def payload(self, feed: Feed, link: Link, now: float) -> None:
@@ -287,7 +279,6 @@ class Ownership:
             return
         if rival is None or rival is owner or now - feed.mark_time <= RIVAL_LEAD or rival not in self.links:
             feed.rival = None
-            feed.rival_wins = 0
             return
         if rival is not feed.rival:
             feed.rival, feed.rival_wins = rival, 0
@@ -300,7 +291,7 @@ class Ownership:
             and not rival.penalised(feed.number, now)
         ):
             feed.swapped = now
-            feed.rival, feed.rival_wins = None, 0
+            feed.rival = None
             self._graft(feed, rival, now)
 
     def duplicate(self, feed: Feed, link: Link, now: float) -> None:
