@@ -110,6 +110,9 @@ class Bench:
         self.heads[feed] = max(self.heads.get(feed, 0), append.run.last)
         self.handle(ev.Appended(append.session, feed, self.heads[feed]))
 
+    def disproved(self, label: str, feed: str, detail: str = "by hand") -> None:
+        self.handle(ev.Disproved(self._sessions[label], FeedId(feed), detail))
+
     def fails(self, error: ev.AppendError = ev.AppendError.STORE) -> None:
         append = self.appends.popleft()
         feed = append.run.feed
@@ -161,8 +164,8 @@ class Bench:
     def read_missing(self, label: str, feed: str, first: int) -> None:
         self.handle(ev.ReadMissing(self._sessions[label], FeedId(feed), first))
 
-    def too_large(self, label: str, feed: str, sequence: int) -> None:
-        self.handle(ev.TooLarge(self._sessions[label], FeedId(feed), sequence))
+    def too_large(self, label: str, feed: str, sequence: int, detail: str = "") -> None:
+        self.handle(ev.TooLarge(self._sessions[label], FeedId(feed), sequence, detail))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with a Tick whenever one is due."""

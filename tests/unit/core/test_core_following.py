@@ -189,6 +189,16 @@ def test_a_blocked_peer_is_sent_away_and_kept_away(bench: type[Bench]) -> None:
     assert peer.reports == []
 
 
+def test_a_block_of_a_peer_is_nobody_elses(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=0,eager", "end")
+    peer.up("carol", "f=0,eager", "end")
+    peer.block("bob")
+    assert [label for label, _ in peer.closed] == ["bob"]
+    assert peer.reported(What.BLOCKED) == ["bob"]
+    assert peer.out("carol") == ["f:1-2"]
+
+
 def test_an_unblocked_peer_may_come(bench: type[Bench]) -> None:
     peer = bench()
     peer.block("bob")

@@ -58,7 +58,7 @@ def test_the_clock_is_live_and_has_no_zeros(bench: type[Bench]) -> None:
 def test_an_unknown_feed(bench: type[Bench]) -> None:
     core = bench().core
     id = FeedId("unheard of")
-    assert (core.first(id), core.accepted(id), core.claimed(id)) == (1, 0, 0)
+    assert (core.first(id), core.accepted(id), core.claimed(id), core.wanted(id)) == (1, 0, 0, None)
 
 
 def test_what_others_claim(bench: type[Bench]) -> None:
@@ -69,6 +69,27 @@ def test_what_others_claim(bench: type[Bench]) -> None:
     assert peer.core.claimed(FeedId("f")) == 5
     peer.down("carol")
     assert peer.core.claimed(FeedId("f")) == 2
+
+
+def test_what_one_session_claims(bench: type[Bench]) -> None:
+    peer = bench(follow=["f", "g", "h"])
+    peer.up("bob", "f=2,lazy", "g=declined", "end")
+    peer.up("carol", "f=5,lazy", "end")
+    core, bob = peer.core, peer.session("bob")
+    assert [core.heard(bob, FeedId(feed)) for feed in ("f", "g", "h", "unheard of")] == [2, 0, 0, 0]
+    assert core.heard(peer.session("carol"), FeedId("f")) == 5
+    peer.down("bob")
+    assert core.heard(bob, FeedId("f")) == 0
+
+
+def test_how_many_messages_the_last_follow_wanted(bench: type[Bench]) -> None:
+    peer = bench()
+    assert peer.core.wanted(FeedId("f")) is None
+    peer.follow("f", last=3)
+    assert peer.core.wanted(FeedId("f")) == 3
+    peer.unfollow("f")
+    peer.follow("f")
+    assert peer.core.wanted(FeedId("f")) is None
 
 
 # -- counters

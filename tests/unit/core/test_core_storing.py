@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 STALL = 3.0
 INVALID = ev.AppendError.INVALID
+DROPPED = ev.AppendError.DROPPED
 
 
 def asked(bench: type[Bench], claims: int = 9) -> Bench:
@@ -246,6 +247,79 @@ def test_a_stop_can_be_undone(bench: type[Bench]) -> None:
     assert peer.owner() == "bob"
 
 
+# -- messages that are not wanted, and those that prove a peer wrong
+
+
+def test_dropped_messages_are_nobodys_fault(bench: type[Bench]) -> None:
+    peer = asked(bench, claims=2)
+    peer.reports.clear()
+    peer.hear("bob", "f:1-2")
+    peer.fails(DROPPED)
+    assert (peer.core.clock, peer.core.accepted(FeedId("f")), peer.feed().inflight) == ({}, 0, 0)
+    assert peer.stands() == (Class.CLAIMED, "bob", STALL)
+    assert (peer.feed().failing, peer.feed().asked_again) == (0, False)
+    assert not peer.link("bob").faults
+    assert peer.out("bob") == []  # nobody asks for them at once
+    assert peer.reports == []
+
+
+def test_dropped_messages_end_where_the_store_is(bench: type[Bench]) -> None:
+    peer = asked(bench)
+    peer.hear("bob", "f:1-4")
+    peer.heads["f"] = 2
+    peer.fails(DROPPED)
+    assert (peer.core.clock, peer.core.accepted(FeedId("f"))) == ({"f": 2}, 2)
+
+
+def test_a_dropped_late_start_starts_there_again(bench: type[Bench]) -> None:
+    peer = bench(follow=[])
+    peer.follow("f", last=3)
+    peer.up("bob", "f=10,lazy", "end")
+    peer.out("bob")
+    peer.slow = True
+    peer.hear("bob", "f:8-9")
+    peer.fails(DROPPED)
+    assert peer.core.accepted(FeedId("f")) == 7
+
+
+def test_who_is_disproved_is_asked_for_that_feed_no_more(bench: type[Bench]) -> None:
+    peer = bench(follow=["f", "g"])
+    peer.up("bob", "f=2,lazy", "g=1,lazy", "end")
+    peer.up("carol", "f=2,lazy", "end")
+    peer.out("bob")
+    peer.disproved("bob", "f", "message 1 is not what it was")
+    assert [(report.peer, report.feed, report.detail) for report in peer.reports if report.what is What.INVALID] == [
+        ("bob", "f", "message 1 is not what it was")
+    ]
+    assert peer.out("bob") == ["f=declined"]
+    assert peer.closed == []
+    assert (peer.owner("f"), peer.owner("g")) == ("carol", "bob")
+    assert peer.out("carol") == ["f=0,eager"]
+    peer.hear("bob", "f:1-2")
+    assert peer.appended == []
+    assert peer.link("bob").statistics.unwanted == 2
+
+
+def test_who_is_disproved_twice_is_told_and_reported_once(bench: type[Bench]) -> None:
+    peer = asked(bench)
+    peer.hear("bob", "f:1-2")
+    peer.disproved("bob", "f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.disproved("bob", "f")
+    peer.fails(INVALID)
+    assert peer.reported(What.INVALID) == ["bob"]
+    assert peer.out("bob") == []
+
+
+def test_who_is_disproved_after_it_left(bench: type[Bench]) -> None:
+    peer = asked(bench)
+    peer.down("bob")
+    peer.disproved("bob", "f")
+    assert peer.reported(What.INVALID) == []
+    peer.up("again", "f=9,lazy", "end", peer="bob")
+    assert peer.owner() == "again"
+
+
 # -- reads
 
 
@@ -297,3 +371,14 @@ def test_a_message_too_large_for_the_peer_stops_that_feed_there(bench: type[Benc
     peer.down("bob")
     peer.too_large("bob", "f", 1)
     assert peer.reported(What.TOO_LARGE) == []
+
+
+def test_a_message_that_cannot_go_to_a_peer_for_another_reason(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=0,eager", "end")
+    peer.pull("bob")
+    peer.too_large("bob", "f", 2, "its format is not known there")
+    report = peer.reports[-1]
+    assert (report.what, report.peer, report.feed) == (What.TOO_LARGE, "bob", "f")
+    assert report.detail == "its format is not known there"
+    assert peer.out("bob") == []
