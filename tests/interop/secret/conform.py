@@ -42,13 +42,13 @@ class AnyIdentity(Identity):
         self.public_key = bytes(self._key.verify_key)
 
 
-def wrong_keys(side: handshake._Side, their_key: bytes) -> Keys:
+def wrong_keys(self: handshake._Side, their_key: bytes) -> Keys:
     """Hashes once where twice is right."""
     return Keys(
-        sending=sha256(side._final + their_key).digest(),
-        sending_nonce=side._their_mac[:24],
-        receiving=sha256(side._final + side._identity.public_key).digest(),
-        receiving_nonce=side._mac(side._public)[:24],
+        sending=sha256(self._final + their_key).digest(),
+        sending_nonce=self._their_mac[:24],
+        receiving=sha256(self._final + self._identity.public_key).digest(),
+        receiving_nonce=self._mac(self._public)[:24],
     )
 
 
