@@ -1,7 +1,7 @@
 """Everything that must hold before a change is merged; ``nox`` runs tests, types, lint and docs.
 
-Each session is a job of ``.github/workflows/ci.yml``, too, and uses the Python that runs nox. What follows ``--`` goes
-to the tool: ``nox -s tests -- tests/unit``.
+Each session but ``coverage`` and ``mutation`` is a job of ``.github/workflows/ci.yml``, too, and uses the Python that
+runs nox. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
 """
 
 from __future__ import annotations
@@ -63,3 +63,21 @@ def simulation(session: nox.Session) -> None:
     """Random networks under random faults on the core, in simulated time."""
     session.install(".")
     session.run("python", "-m", "ebt_trio.testing.churn", *(session.posargs or ["--seeds", "1000"]))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every line and branch of the core, by its unit tests."""
+    session.install("-e", ".[test]", "coverage>=7.4")
+    session.run(
+        *("python", "-m", "coverage", "run", "--source=ebt_trio/core"),
+        *("-m", "pytest", *(session.posargs or ["tests/unit/core"])),
+    )
+    session.run("python", "-m", "coverage", "report", "--show-missing", "--fail-under=100")
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Whether tests notice when the core is changed: hours; ``-- ownership --part 1/4`` is a part of it. POSIX only."""
+    session.install("-e", ".[test]", "cosmic-ray>=8.3")
+    session.run("python", "tests/mutation/campaign.py", *session.posargs)
