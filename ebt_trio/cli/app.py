@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "allow": "allow:allow",
     "disallow": "allow:disallow",
     "status": "status:status",
+    "resolve": "resolve:resolve",
 }
 """name → module and object; in the order of the help"""
 
@@ -62,9 +63,9 @@ class _Commands(click.Group):
       ebt demo                                      watch it work
       ebt init                                      make a key and a store
       ebt append "hello"                            write to your feed
-      ebt run --listen tcp://0.0.0.0:8008           be there for others
-      ebt run --connect tcp://192.0.2.7:8008        keep up with somebody
       ebt follow FEED                               replicate a feed from now on
+      ebt run --listen 0.0.0.0:8008                 be there for those you follow
+      ebt run --connect ID@192.0.2.7:8008           keep up with somebody
       ebt log FEED                                  read it
 
     Exit status: 0 success, 1 failure, 2 misuse. Errors are one line on standard error.

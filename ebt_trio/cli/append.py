@@ -12,8 +12,9 @@ import click
 import trio
 
 from ..ebt import EBT
-from ..errors import LocalProtocolError
+from ..errors import ForkDetected, LocalProtocolError
 from ..feeds.plain import DEFAULT_MAX_PAYLOAD
+from ..feeds.signed import CONTENT
 from .errors import Failure
 from .home import Home
 from .lines import LineSplitter, content_of, json_content
@@ -25,7 +26,7 @@ CHUNK: Final = 1 << 20
 """Bytes to read at once."""
 BATCH: Final = 10_000
 """Messages in one transaction, at most."""
-LONGEST: Final = DEFAULT_MAX_PAYLOAD
+LONGEST: Final = DEFAULT_MAX_PAYLOAD - CONTENT
 """A line with more bytes than this cannot be a message."""
 
 
@@ -68,8 +69,11 @@ async def _append_one(home: Home, text: str, as_json: bool) -> None:
     except ValueError as exc:
         raise Failure(f"not a JSON value: {exc}", 2) from None
     async with home.ebt() as ebt:
+        home.check_not_behind(ebt.clock.get(ebt.feed, 0))
         try:
             message = await ebt.append(content)
+        except ForkDetected as exc:
+            raise _forked(exc) from exc
         except LocalProtocolError as exc:
             raise Failure(f"cannot append: {exc}") from exc
     click.echo(f"appended message {message.sequence}", err=True)
@@ -79,6 +83,7 @@ async def _append_stream(home: Home, stream: IO[bytes], as_json: bool) -> None:
     if stream.isatty():
         click.echo("type messages, one per line; Ctrl-D ends", err=True)
     async with home.ebt() as ebt:
+        home.check_not_behind(ebt.clock.get(ebt.feed, 0))
         with AppendMeter(_size(stream)) as meter:
             async with aclosing(_batches(stream)) as batches:
                 async for lines in batches:
@@ -118,6 +123,8 @@ async def _append_lines(ebt: EBT, lines: Sequence[bytes], as_json: bool, meter: 
         contents = [content_of(line) for line in lines]
     try:
         await ebt.append_many(contents)
+    except ForkDetected as exc:
+        raise _forked(exc) from exc
     except LocalProtocolError:
         for content, line in zip(contents, lines, strict=False):  # one by one, up to the one that it is
             try:
@@ -131,6 +138,10 @@ async def _append_lines(ebt: EBT, lines: Sequence[bytes], as_json: bool, meter: 
     if problem is not None:
         number = meter.count + 1
         raise Failure(f"line {number}: {problem}; the {meter.count} lines before it are stored") from problem
+
+
+def _forked(exc: ForkDetected) -> Failure:
+    return Failure(f"cannot append: {exc}; see 'ebt resolve --help'")
 
 
 def _size(stream: IO[bytes]) -> int | None:

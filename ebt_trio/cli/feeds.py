@@ -14,7 +14,7 @@ from .errors import Failure
 from .home import Home
 from .params import ID
 from .stored import Feed, opened, read_blocks, read_feeds
-from .tables import print_table
+from .tables import print_forks, print_table
 
 __all__ = ["block", "feeds", "follow", "unblock", "unfollow"]
 
@@ -68,7 +68,9 @@ def unblock(home: Home, target: str, origin: str | None) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="A JSON array: feed, first, sequence, followed, last, own.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="A JSON array: feed, first, sequence, followed, last, own, forked."
+)
 @click.pass_obj
 def feeds(home: Home, as_json: bool) -> None:
     """List the feeds that are followed or stored, and up to which message they are here."""
@@ -82,6 +84,7 @@ def feeds(home: Home, as_json: bool) -> None:
     )
     for entry in blocks:
         click.echo(f"blocked: {entry.target}" + (f" for feed {entry.origin}" if entry.origin else ""))
+    print_forks(feed.id for feed in found if feed.forked)
 
 
 async def _update(home: Home, change: Change) -> None:

@@ -16,6 +16,7 @@ import platformdirs
 
 from ..abc import Store
 from ..ebt import EBT
+from ..feeds.signed import SignedFormat
 from ..identity import Identity
 from ..stores.sqlite import SQLiteStore
 from .errors import Failure
@@ -23,7 +24,7 @@ from .locks import is_locked, locked
 
 __all__ = ["FORMAT", "Home", "default_path"]
 
-FORMAT: Final = "plain"
+FORMAT: Final = SignedFormat.name
 """The format of the feeds, as the store records it."""
 _PATIENCE: Final = 0.5
 """Seconds to try for the lock: ``ebt status`` holds it for a moment, to see whether it is free."""
@@ -65,7 +66,7 @@ class Home:
 
     def ebt(self, **options: Any) -> EBT:
         """The home's peer, not entered yet; ``options`` are those of :class:`EBT`."""
-        return EBT(str(self.identity()), SQLiteStore(self.store, create=False), **options)
+        return EBT(self.identity(), SQLiteStore(self.store, create=False), **options)
 
     async def create(self) -> tuple[Identity, bool]:
         """Make the home; returns who it is, and whether its key is new. A key without a store keeps the key.
@@ -85,6 +86,18 @@ class Home:
         if is_new:
             Identity.generate().save(self.key)
         return self.identity(), is_new
+
+    def check_not_behind(self, head: int) -> None:
+        """Before appending beside a node: it knows what its peers claim.
+
+        :raises Failure: one of them has more messages of our feed than we hold: the store was restored from a backup
+        """
+        claimed = (self.node_status() or {}).get("claimed", 0) if self.is_running() else 0
+        if isinstance(claimed, int) and claimed > head:
+            raise Failure(
+                f"a peer has {claimed:,} messages of your feed, {head:,} are stored here: appending now would fork it; "
+                "wait until 'ebt run' has fetched them, or 'ebt block' who claims what is not so"
+            )
 
     # -- who may come in --------------------------------------------------------------------------------------------
 

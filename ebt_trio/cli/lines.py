@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn, cast
 
+from ..feeds.signed import CONTENT
 from ..message import Message
 
 __all__ = ["LineSplitter", "bytes_of", "content_of", "json_content", "json_object"]
@@ -96,15 +97,16 @@ def _float(text: str) -> float:
 
 
 def json_object(message: Message) -> bytes:
-    """A line for ``ebt log --json``: feed, sequence, content.
+    """A line for ``ebt log --json``: feed, sequence, timestamp, id, content.
 
     Where JSON cannot say all of the content, it is as RFC 8949, section 6.1, advises (byte strings in base64url, NaN as
-    null, …), and ``cbor`` has the payload, in base64.
+    null, …), and ``cbor`` has its CBOR encoding, in base64.
     """
     content, is_exact = _jsonable(message.content)
-    found: dict[str, object] = {"feed": message.feed, "sequence": message.sequence, "content": content}
+    found: dict[str, object] = {"feed": message.feed, "sequence": message.sequence}
+    found |= {"timestamp": message.timestamp, "id": message.id, "content": content}
     if not is_exact:
-        found["cbor"] = binascii.b2a_base64(message.payload, newline=False).decode()
+        found["cbor"] = binascii.b2a_base64(message.payload[CONTENT:], newline=False).decode()
     return _dumps(found) + b"\n"
 
 

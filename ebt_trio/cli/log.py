@@ -27,7 +27,7 @@ BUFFER: Final = 1 << 16
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Begin behind message N.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes later, until interrupted.")
 @click.option("--all", "all_feeds", is_flag=True, help="All feeds in the store, in turns; each in its order.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: feed, sequence, content.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: feed, sequence, timestamp, id, content.")
 @click.pass_obj
 def log(home: Home, feed: str | None, after: int, follow: bool, all_feeds: bool, as_json: bool) -> None:
     """Print the messages of FEED, by default your own.
@@ -36,7 +36,8 @@ def log(home: Home, feed: str | None, after: int, follow: bool, all_feeds: bool,
     With --follow, what 'ebt run' receives and 'ebt append' appends meanwhile is printed as it comes.
 
     With --json, a content that JSON cannot say exactly (a byte string, say) is said as nearly as possible (byte strings
-    in base64url), and the object has the message's CBOR encoding, in base64, under "cbor".
+    in base64url), and the object has its CBOR encoding, in base64, under "cbor". "timestamp" is when the author says
+    that it was written, in seconds since 1970; "id" is the message's hash.
 
     \b
     Examples:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from ..errors import LocalProtocolError
-from ..feeds.plain import PlainFormat
+from ..feeds.signed import SignedFormat
 from ..identity import public_key_bytes
+from .urls import with_scheme
 
 __all__ = ["ID", "KEY", "URL"]
 
@@ -26,7 +26,7 @@ class _Id(_Text):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return PlainFormat().check_feed(value)
+            return SignedFormat().check_feed(value)
         except LocalProtocolError as exc:
             self.fail(str(exc), param, ctx)
 
@@ -45,14 +45,12 @@ class _Key(_Text):
 
 
 class _Url(_Text):
-    """A URL with a scheme that is installed; its transport looks at the rest."""
+    """A URL; without a scheme an encrypted one. Its transport looks at the rest."""
 
     name = "url"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", value):
-            self.fail(f"expected a URL like tcp://127.0.0.1:8008, got {value!r}", param, ctx)
-        return value
+        return with_scheme(value)
 
 
 ID: Final = _Id()

@@ -139,7 +139,7 @@ def _feeds(snapshot: Snapshot, feeds: Sequence[tuple[FeedStatus, float]], rows: 
         target = max([status.sequence, *(peer.acknowledged or 0 for peer in status.peers)])
         table.add_row(
             Text(short(status.feed), style="bold" if own else ""),
-            "ours" if own else short(status.owner or ""),
+            "FORKED" if status.forked else "ours" if own else short(status.owner or ""),
             _bar(status.sequence / target if target else 1.0, BAR),
             "" if status.sequence >= target else f"of {target:,}",
             f"{status.sequence:,}",

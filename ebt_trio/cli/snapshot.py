@@ -66,6 +66,8 @@ class Snapshot:
     statistics: Statistics
     peers: Sequence[PeerLine]
     clock: Mapping[FeedId, int]
+    claimed: int = 0
+    """The most messages of our own feed that a peer claims to have."""
 
     @classmethod
     def of(cls, ebt: EBT, network: str, listening: Sequence[str]) -> Snapshot:
@@ -73,7 +75,18 @@ class Snapshot:
             PeerLine(session.id, session.peer_id, session.address, session.progress(), session.statistics())
             for session in ebt.sessions
         ]
-        return cls(trio.current_time(), ebt.id, network, listening, ebt.progress(), ebt.statistics(), peers, ebt.clock)
+        claims = (peer.acknowledged or 0 for peer in ebt.status(ebt.feed).peers)
+        return cls(
+            trio.current_time(),
+            ebt.id,
+            network,
+            listening,
+            ebt.progress(),
+            ebt.statistics(),
+            peers,
+            ebt.clock,
+            max(claims, default=0),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Without the clock, which anybody can read in the store."""
@@ -84,5 +97,6 @@ class Snapshot:
             "listening": list(self.listening),
             "progress": asdict(self.progress),
             "statistics": asdict(self.statistics),
+            "claimed": self.claimed,
             "peers": [peer.as_json() for peer in self.peers],
         }

@@ -11,13 +11,13 @@ import trio
 from ..abc import BlockEntry
 from .home import Home
 from .stored import Feed, opened, read_blocks, read_feeds
-from .tables import bytes_text, plural, print_table, short
+from .tables import bytes_text, plural, print_forks, print_table, short
 
 __all__ = ["status"]
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: id, home, clock, follows, blocks, node.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: id, home, clock, follows, blocks, forks, node.")
 @click.pass_obj
 def status(home: Home, as_json: bool) -> None:
     """Show what is stored, what is followed, and, while 'ebt run' runs, its peers and its progress.
@@ -51,6 +51,7 @@ def _as_json(home: Home, feeds: list[Feed], blocks: list[BlockEntry], node: dict
         "clock": {feed.id: feed.sequence for feed in feeds if feed.sequence},
         "follows": {feed.id: feed.last for feed in feeds if feed.followed},
         "blocks": [{"target": entry.target, "origin": entry.origin} for entry in blocks],
+        "forks": [feed.id for feed in feeds if feed.forked],
         "node": node,
     }
 
@@ -70,6 +71,7 @@ def _print(home: Home, feeds: list[Feed], blocks: list[BlockEntry], node: dict[s
     print_table(["feed", ">up to", "followed"], [[feed.id, f"{feed.sequence:,}", feed.followed_text] for feed in feeds])
     for entry in blocks:
         click.echo(f"blocked: {entry.target}" + (f" for feed {entry.origin}" if entry.origin else ""))
+    print_forks(feed.id for feed in feeds if feed.forked)
 
 
 def _print_node(node: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ class Feed:
     followed: bool
     last: int | None
     own: bool
+    forked: bool
+    """Its author has signed two histories, and it stands still until 'ebt resolve'."""
 
     @property
     def count(self) -> int:
@@ -33,6 +35,8 @@ class Feed:
 
     @property
     def followed_text(self) -> str:
+        if self.forked:
+            return "FORKED"
         if self.own:
             return "own"
         if not self.followed:
@@ -47,6 +51,7 @@ class Feed:
             "followed": self.followed,
             "last": self.last,
             "own": self.own,
+            "forked": self.forked,
         }
 
 
@@ -73,12 +78,14 @@ async def read_feeds(store: Store, own: str) -> list[Feed]:
     while rows := await store.follows(after, _PAGE):
         follows.update(rows)
         after = rows[-1][0]
-    ids = {*heads, *follows, FeedId(own)}
+    forked = {fork.feed for fork in await store.forks() if fork.kept is None}
+    ids = {*heads, *follows, *forked, FeedId(own)}
     found: list[Feed] = []
     for feed in sorted(ids, key=lambda feed: (feed != own, feed)):
         head = heads.get(feed, FeedHead(feed, 1, 0))
         is_own = feed == own
-        found.append(Feed(feed, head.first, head.head, is_own or feed in follows, follows.get(feed), is_own))
+        followed, last = is_own or feed in follows, follows.get(feed)
+        found.append(Feed(feed, head.first, head.head, followed, last, is_own, feed in forked))
     return found
 
 

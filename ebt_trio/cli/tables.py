@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
-__all__ = ["bytes_text", "plural", "print_table", "short"]
+__all__ = ["bytes_text", "plural", "print_forks", "print_table", "short"]
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -19,6 +19,12 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for head, cell, width in zip(heads, row, widths, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def print_forks(feeds: Iterable[str]) -> None:
+    """What to do about feeds whose authors have signed two histories."""
+    for feed in feeds:
+        click.echo(f"forked:  {feed} has two histories, and stands still; see 'ebt resolve --help'")
 
 
 def short(id: str) -> str:

@@ -14,9 +14,10 @@ from typing import IO, TYPE_CHECKING, cast
 import pytest
 import trio
 
-from ebt_trio import SQLiteStore
+from ebt_trio import Identity, SignedFormat, SQLiteStore
 from ebt_trio.cli.log import Output
 from ebt_trio.core.types import FeedId, Run
+from ebt_trio.feeds.signed import CONTENT
 
 if TYPE_CHECKING:
     from conftest import Runner
@@ -26,6 +27,8 @@ NASTY = (
     b"plain\n\n  spaces \t\r\nCRLF\r\n\xc3\xa4\xe2\x82\xac\n\xff\xfe not UTF-8\n\x00\x01\n"
     b"\xe2\x80\xa8 line separator\n\x0b\x0c\x1c\x85\n-option\nlast without newline"
 )
+
+OTHER = Identity(b"o" * 32)
 
 
 def test_a_file_comes_back_byte_for_byte(ebt: Runner) -> None:
@@ -59,6 +62,8 @@ def test_json(ebt: Runner) -> None:
     assert ebt("append", "--json", stdin=lines).status == 0
     ebt.ok("append", "--json", '{"b": "ä"}')
     said = [json.loads(line) for line in ebt.ok("log", "--json").splitlines()]
+    assert [one.pop("timestamp") > 1e9 for one in said] == [True] * 4
+    assert len({one.pop("id") for one in said}) == 4
     assert said == [
         {"feed": feed, "sequence": number, "content": content}
         for number, content in enumerate([{"a": [1, None]}, "text", 2.5, {"b": "ä"}], 1)
@@ -105,7 +110,7 @@ def test_an_endless_line_is_not_read_to_its_end(tmp_path: Path, ebt: Runner) -> 
 
 def test_the_longest_line(ebt: Runner) -> None:
     ebt.init()
-    longest = b"x" * ((1 << 20) - (1 << 10) - 5) + b"\n"
+    longest = b"x" * ((1 << 20) - (1 << 10) - CONTENT - 5) + b"\n"
     assert ebt("append", stdin=longest).status == 0
     assert ebt("append", stdin=b"x" + longest).status == 1
     assert ebt("append", "x" * (1 << 20)).status == 1
@@ -165,18 +170,26 @@ def test_log_after(ebt: Runner) -> None:
 
 def test_log_of_an_unknown_feed(ebt: Runner) -> None:
     ebt.init()
-    result = ebt("log", "somebody")
+    result = ebt("log", OTHER.id)
     assert (result.status, result.out) == (1, b"")
-    assert "somebody" in result.err
-    ebt.ok("follow", "somebody")
-    assert ebt.ok("log", "somebody") == ""
+    assert OTHER.id in result.err
+    ebt.ok("follow", OTHER.id)
+    assert ebt.ok("log", OTHER.id) == ""
 
 
-def store_messages(path: Path, feed: str, payloads: list[bytes]) -> None:
+def signed(*contents: object) -> list[bytes]:
+    payloads: list[bytes] = []
+    for content in contents:
+        previous = payloads[-1] if payloads else None
+        payloads.append(SignedFormat(OTHER).encode(FeedId(OTHER.id), len(payloads) + 1, content, previous))
+    return payloads
+
+
+def store_messages(path: Path, payloads: list[bytes]) -> None:
     async def main() -> None:
         store = SQLiteStore(path)
-        await store.open("plain")
-        await store.append([Run(FeedId(feed), 1, payloads)])
+        await store.open("signed")
+        await store.append([Run(FeedId(OTHER.id), 1, payloads)])
         await store.close()
 
     trio.run(main)
@@ -185,20 +198,20 @@ def store_messages(path: Path, feed: str, payloads: list[bytes]) -> None:
 def test_log_of_all_feeds(ebt: Runner) -> None:
     own = ebt.init()
     ebt("append", stdin=b"mine\n")
-    store_messages(ebt.path / "home" / "store.db", "other", [b"\x66theirs", b"\x01"])
+    store_messages(ebt.path / "home" / "store.db", signed("theirs", 1))
     said = [json.loads(line) for line in ebt.ok("log", "--all", "--json").splitlines()]
     assert sorted((one["feed"], one["sequence"], one["content"]) for one in said) == sorted(
-        [(own, 1, "mine"), ("other", 1, "theirs"), ("other", 2, 1)]
+        [(own, 1, "mine"), (OTHER.id, 1, "theirs"), (OTHER.id, 2, 1)]
     )
-    assert ebt.ok("log", "other") == "theirs\n1\n"
+    assert ebt.ok("log", OTHER.id) == "theirs\n1\n"
 
 
 def test_a_message_that_cannot_be_decoded_stops_nothing(ebt: Runner) -> None:
     ebt.init()
-    store_messages(ebt.path / "home" / "store.db", "other", [b"\x61a", b"\xff", b"\x61b"])
-    result = ebt("log", "other")
+    store_messages(ebt.path / "home" / "store.db", [*signed("a"), b"\xff", *signed("b")])
+    result = ebt("log", OTHER.id)
     assert (result.status, result.out) == (1, b"a\nb\n")
-    assert "message 2 of other" in result.err
+    assert f"message 2 of {OTHER.id}" in result.err
     assert "1 message could not be decoded" in result.err
 
 

@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ebt_trio import Identity, SignedFormat
 from ebt_trio.cli.lines import LineSplitter, bytes_of, content_of, json_content, json_object
 from ebt_trio.core.types import FeedId
-from ebt_trio.feeds.plain import PlainFormat, decode_content, encode_content
+from ebt_trio.feeds.plain import decode_content, encode_content
 from ebt_trio.message import Message
+
+AUTHOR = Identity(b"a" * 32)
+FEED = FeedId(AUTHOR.id)
 
 PIECES = st.sampled_from(
     [b"\n", b"\r\n", b"\r", b"a", "ä€".encode(), b"\xff", b"\x00", b"\xe2\x80\xa8", b"\x0b", b"\x85"]
@@ -80,13 +84,20 @@ JSON = st.recursive(
 
 
 def message(content: Any) -> Message:
-    return Message(FeedId("f"), 7, encode_content(content), PlainFormat())
+    return Message(FEED, 1, SignedFormat(AUTHOR).encode(FEED, 1, content, None), SignedFormat())
 
 
 @given(JSON)
 def test_json_comes_back_through_log_and_append(value: Any) -> None:
-    said = json.loads(json_object(message(value)))
-    assert said == {"feed": "f", "sequence": 7, "content": value}
+    shown = message(value)
+    said = json.loads(json_object(shown))
+    assert said == {
+        "feed": FEED,
+        "sequence": 1,
+        "timestamp": shown.timestamp,
+        "id": shown.id,
+        "content": value,
+    }
     if not isinstance(value, str):
         assert json_content(bytes_of(value)) == value
 

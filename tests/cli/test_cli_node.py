@@ -70,7 +70,12 @@ def test_a_port_that_is_taken(ebt: Runner, process: Process) -> None:
 
 @pytest.mark.parametrize("option", ["--listen", "--connect"])
 @pytest.mark.parametrize(
-    ("url", "why"), [("gopher://x", "unknown URL scheme 'gopher'"), ("tcp://nowhere", "expected tcp://HOST:PORT")]
+    ("url", "why"),
+    [
+        ("gopher://x", "unknown URL scheme 'gopher'"),
+        ("tcp://127.0.0.1", "expected tcp://HOST:PORT"),
+        ("nonsense", "expected shs+tcp://ID@192.0.2.7:8008"),
+    ],
 )
 def test_a_url_that_is_no_use(ebt: Runner, process: Process, option: str, url: str, why: str) -> None:
     ebt.init()

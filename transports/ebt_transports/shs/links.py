@@ -170,7 +170,13 @@ class _Scheme:
         match = _URL.fullmatch(url)
         if match is None or match[1].lower() != f"shs+{self._name}":
             raise LocalProtocolError(f"expected shs+{self._name}://ID@{self._example}, got {url!r}")
-        return match[2] or "", f"{self._name}://{match[3]}"
+        below = f"{self._name}://{match[3]}"
+        try:
+            _PARSERS[self._name](below)
+        except LocalProtocolError as exc:
+            who = f"ID@{self._example}, or without ID@ to listen"
+            raise LocalProtocolError(f"expected shs+{self._name}://{who}, got {url!r} ({exc})") from None
+        return match[2] or "", below
 
 
 async def _call_tcp(below: str, key: str, identity: Identity, network: str) -> Transport:
@@ -190,6 +196,8 @@ async def _call_unix(below: str, key: str, identity: Identity, network: str) -> 
 async def _wait_unix(below: str, identity: Identity, network: str) -> Listener:
     return await listen_unix(unix.parse(below), identity, network=network)
 
+
+_PARSERS: Final[dict[str, Callable[[str], object]]] = {"tcp": tcp.parse, "unix": unix.parse}
 
 tcp_scheme: Final[SecretScheme] = _Scheme("tcp", "192.0.2.7:8008", _call_tcp, _wait_tcp)
 unix_scheme: Final[SecretScheme] = _Scheme("unix", "/run/ebt.sock", _call_unix, _wait_unix)
