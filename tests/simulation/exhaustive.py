@@ -170,6 +170,8 @@ WALKS: dict[str, Bounds] = {
     "a triangle, small windows": Bounds("triangle", 2, 1, 2, cuts=1, early=6, window=1, settled=True),
     "four peers, small windows": Bounds("kite", 2, 1, 3, cuts=1, early=8, window=1, settled=True),
     "four peers, rivals, failing stores": Bounds("kite", 1, 0, 4, 1, 2, early=10, eager_rivals=True, settled=True),
+    "four peers, many messages, small windows": Bounds("kite", 2, 1, 8, early=12, window=1, settled=True),
+    "a line, two feeds to fetch": Bounds("line", 2, 3, 1, early=12),
     "four peers, much at once": Bounds("square", 3, 1, 4, cuts=2, failures=1, flips=2, early=9, window=1),
 }
 
