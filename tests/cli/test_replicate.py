@@ -67,11 +67,11 @@ class Pair:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def test_a_file_of_100_000_lines_over_tcp(ebt: Runner, process: Process, start: Start, wait: Wait) -> None:
+def test_a_file_of_100_000_lines(ebt: Runner, process: Process, start: Start, wait: Wait) -> None:
     pair = Pair(ebt, process, ["here", "there"])
     data = lines(100_000, 1)
     pair.append("here", data)
-    node = start(pair.homes["here"], "--listen", "tcp://127.0.0.1:0")
+    node = start(pair.homes["here"], "--listen", "127.0.0.1:0")
     other = start(pair.homes["there"], "--connect", node.urls[0])
     wait(lambda: pair.has("there", "here", data), other.said)
     assert pair.log("there", "here") == data
