@@ -150,6 +150,19 @@ def test_a_new_owner_is_woken(bench: type[Bench]) -> None:
     assert peer.woken == {"bob", "carol"}
 
 
+# -- what to send
+
+
+def test_acks_owed_wait_unless_they_are_asked_for(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=1,lazy", "end")
+    peer.out("bob")
+    peer.hear("bob", "f:1")
+    bob = peer.session("bob")
+    assert peer.core.next_outgoing(bob, peer.now).acks == {}
+    assert peer.core.next_outgoing(bob, peer.now, flush=True).acks == {"f": 1}
+
+
 # -- time
 
 
