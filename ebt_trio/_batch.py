@@ -37,9 +37,22 @@ class Batch:
     """Turns jobs into runs. What an earlier job of the batch is about to store counts as stored for a later one."""
 
     def __init__(
-        self, core: Replicator, store: Store, format: Format, tail: Tail, forks: Forks, limits: Limits
+        self,
+        me: str,
+        core: Replicator,
+        store: Store,
+        format: Format,
+        tail: Tail,
+        forks: Forks,
+        limits: Limits,
+        sizes: dict[FeedId, int],
     ) -> None:
+        """
+        :param sizes: bytes per feed with what is on its way into the store; outlives the batch, filled as needed
+        """
         self.planned: list[Planned] = []
+        self._me = me
+        self._sizes = sizes
         self._core = core
         self._store = store
         self._format = format
@@ -61,6 +74,8 @@ class Batch:
         if self._forks:
             self._forks.check_run(run, job.action.session)
         self._format.validate(run, await self._previous(run.feed, run.first - 1))
+        if self._limits.feed_bytes is not None:
+            await self._check_room(run, self._limits.feed_bytes)
         # What depends on what is stored must not be passed over because another process has stored something else.
         run.exact = self._format.needs_previous and not run.late
         self._plan(run, job, len(run.payloads))
@@ -106,6 +121,18 @@ class Batch:
                 job.error = job.error or exc
             else:
                 self._plan(run, job, len(run.payloads))
+
+    async def _check_room(self, run: Run, most: int) -> None:
+        """:raises InvalidMessage: the feed would be longer than we take"""
+        feed = run.feed
+        if feed == self._me:
+            return
+        if feed not in self._sizes:
+            self._sizes[feed] = await self._store.size(feed)
+        self._sizes[feed] += sum(map(len, run.payloads))
+        if self._sizes[feed] > most:
+            del self._sizes[feed]
+            raise InvalidMessage(f"feed {feed}: with message {run.last} it would have more than {most} bytes")
 
     def _plan(self, run: Run, job: Receive | Write | Add, new: int) -> None:
         self._newest[run.feed] = run

@@ -18,7 +18,7 @@ from .abc import Format, Store
 from .core.actions import Append, What
 from .core.events import Appended, AppendError, AppendFailed, Event, Forgotten, Stored
 from .core.replicator import Replicator
-from .core.types import FeedHead, FeedId, SessionId
+from .core.types import FeedHead, FeedId, PeerId, SessionId
 from .errors import EBTError, ForkDetected, LocalProtocolError, SequenceGap, StoreError
 from .limits import Limits
 
@@ -52,6 +52,7 @@ class Commits:
 
     def __init__(
         self,
+        me: PeerId,
         core: Replicator,
         store: Store,
         format: Format,
@@ -65,6 +66,8 @@ class Commits:
     ) -> None:
         self.pending = pending
         """Call :meth:`changed` after putting something in."""
+        self._me = me
+        self._sizes: dict[FeedId, int] = {}
         self._core = core
         self._store = store
         self._format = format
@@ -170,7 +173,9 @@ class Commits:
     # -- messages ---------------------------------------------------------------------------------------------------
 
     async def _store_messages(self, jobs: Sequence[Job]) -> None:
-        batch = Batch(self._core, self._store, self._format, self._tail, self._forks, self._limits)
+        batch = Batch(
+            self._me, self._core, self._store, self._format, self._tail, self._forks, self._limits, self._sizes
+        )
         for job in jobs:
             await self._plan(batch, job)
         planned = batch.planned
@@ -248,6 +253,7 @@ class Commits:
     def _refused(self, job: Receive, exc: Exception) -> None:
         action = job.action
         feed = action.run.feed
+        self._sizes.pop(feed, None)
         blame = AppendError.STORE if isinstance(exc, StoreError) else AppendError.INVALID
         if isinstance(exc, ForkDetected) and self._has_forked(exc, action.session):
             blame = AppendError.DROPPED
@@ -313,6 +319,7 @@ class Commits:
             pending.written()
             for feed in change.forget:
                 self._tail.drop(feed)
+                self._sizes.pop(feed, None)
                 self._handle(Forgotten(feed))
                 self._forks.forgotten(feed)
             if more and everything:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from random import Random
 from typing import Final, TypeAlias
 
@@ -16,6 +17,7 @@ from ._wire import Wire
 from .abc import Listener, Transport
 from .admission import Admit
 from .core.actions import What
+from .doorstep import Doorstep, source_of
 from .errors import ByeCode, EBTError, LocalProtocolError, NotAdmitted
 from .frames import Bye
 from .session import Session, run_session
@@ -106,6 +108,7 @@ async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> None:
 async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_status: trio.TaskStatus[None]) -> None:
     """Have a session with whoever calls; see :meth:`EBT.serve`. Returns when the EBT is left."""
     running = 0
+    doorstep = Doorstep(driver.limits.handshakes)
 
     async def handle(transport: Transport) -> None:
         nonlocal running
@@ -116,6 +119,8 @@ async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_st
         session: Session | None = None
         try:
             async with run_session(driver, transport, admit) as session:
+                with _standing(doorstep, driver, session):
+                    await session.wait_settled()
                 await session.wait_closed()
         except Exception as exc:
             _failed(driver, transport, session, exc)
@@ -124,6 +129,21 @@ async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_st
 
     with driver.until_closed():
         await listener.serve(handle, task_status=task_status)
+
+
+@contextmanager
+def _standing(doorstep: Doorstep, driver: Driver, session: Session) -> Generator[None]:
+    """The session has not got through its handshake yet, and may be one too many."""
+
+    def evict() -> None:
+        driver.report(What.REFUSED, f"{session.address}: too many handshakes under way")
+        session.hurry()
+
+    place = doorstep.enter(source_of(session.address), evict)
+    try:
+        yield
+    finally:
+        place.leave()
 
 
 async def _refuse(driver: Driver, transport: Transport) -> None:

@@ -98,6 +98,7 @@ class Driver:
             changed=lambda: self.commits.changed(),
         )
         self.commits = Commits(
+            me,
             self.core,
             store,
             format,

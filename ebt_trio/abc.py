@@ -219,6 +219,18 @@ class Store(ABC):
         returned whatever its size.
         """
 
+    async def size(self, feed: FeedId) -> int:
+        """How many bytes of payloads are stored of one feed. As it is here it reads them all: do better."""
+        held = await self.head(feed)
+        total, following = 0, held.first
+        while following <= held.head:
+            (found,) = await self.read([Range(feed, following, held.head - following + 1)], 1 << 20)
+            if not found:
+                break
+            total += sum(map(len, found))
+            following += len(found)
+        return total
+
     @abstractmethod
     async def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
         """At most ``limit`` followed feeds with their ``last``, in a fixed order, those behind ``after``."""

@@ -27,6 +27,9 @@ class Limits:
     """How long we read on and discard after our BYE."""
     sessions: int = 1000
     """How many sessions :meth:`EBT.serve` has at once."""
+    handshakes: int = 256
+    """How many of them may not have got through HELLO and RESUME yet. For one more, the source with the most of them
+    loses its oldest."""
     sessions_per_peer: int = 64
     """Sessions with one peer id at once: processes that share it, and links of which only one side knows they are dead.
     Those whose id is proved, and those whose id is not, are counted apart."""
@@ -40,5 +43,8 @@ class Limits:
     """So many feeds does ``should_replicate`` have us follow because one peer has named them; then it is not asked."""
     total_adopted_feeds: int = 1_000_000
     """Likewise, because of all peers together."""
+    feed_bytes: int | None = None
+    """Of a feed that is not ours, so many bytes of payloads are stored; then what peers send of it is refused.
+    None: as many as there are."""
     remembered_peers: int = 1000
     """How many peers' clocks the store remembers for request skipping; least recently seen dropped first."""

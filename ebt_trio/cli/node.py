@@ -16,6 +16,7 @@ from rich.console import Console
 
 from .._events import Event
 from ..admission import Admit, Caller
+from ..core.types import FeedId
 from ..ebt import EBT
 from ..transport import listen as listen_on
 from ..transport import proves
@@ -129,7 +130,7 @@ def _guests(home: Home, ebt: EBT, connect: Sequence[str]) -> Admit:
     hosts = {dialled(url) for url in connect}
 
     def admit(caller: Caller) -> bool:
-        return caller.proved and (caller.id in ebt.follows or caller.id in hosts or caller.id in home.allowed())
+        return caller.proved and (FeedId(caller.id) in ebt.follows or caller.id in hosts or caller.id in home.allowed())
 
     return admit
 

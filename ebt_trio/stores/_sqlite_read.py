@@ -76,6 +76,14 @@ class Reader:
             raise damaged(self._path, f"feed {wanted.feed} lacks messages from {wanted.first} on")
         return left
 
+    def size(self, feed: FeedId) -> int:
+        found: int = self.connection.execute(
+            "SELECT coalesce(sum(length(payload)), 0) FROM feeds JOIN messages"
+            " ON id >= number << ?1 AND id < (number + 1) << ?1 WHERE feed = ?2",
+            (NUMBER_SHIFT, feed),
+        ).fetchone()[0]
+        return found
+
     def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
         rows = self.connection.execute(
             "SELECT feed, last FROM follows WHERE feed > ? ORDER BY feed LIMIT ?", (after or "", _limit(limit))

@@ -129,6 +129,11 @@ class MemoryStore(Store):
                 found.append(payload)
         return results
 
+    async def size(self, feed: FeedId) -> int:
+        await self._enter()
+        stored = self._feeds.get(feed)
+        return 0 if stored is None else sum(map(len, stored.payloads))
+
     async def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
         await self._enter()
         return self._follows.page(after, limit)

@@ -123,6 +123,9 @@ class SQLiteStore(Store):
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
         return await self._read(lambda reader: reader.read(ranges, max_bytes))
 
+    async def size(self, feed: FeedId) -> int:
+        return await self._read(lambda reader: reader.size(feed))
+
     async def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
         return await self._read(lambda reader: reader.follows(after, limit))
 

@@ -30,6 +30,7 @@ __all__ = [
     "fails_single_runs",
     "forgets",
     "is_empty_at_first",
+    "measures",
     "opens_and_closes",
     "pages_through_heads",
     "reads_ranges",
@@ -177,6 +178,15 @@ async def reads_within_a_budget(kit: Kit) -> None:
         same(await sizes(20, Range(A, 9, 1), all_of_b), [[], [100]], "the first payload found whatever its size")
         cut = await sizes(50, all_of_c, all_of_b, all_of_a)
         expect(cut[:2] == [[10] * 2, []], f"reading stops when the next payload does not fit: got {cut!r}")
+
+
+async def measures(kit: Kit) -> None:
+    async with kit.opened() as store:
+        same(await store.size(A), 0, "size of a feed of which nothing is stored")
+        await store.append([run(A, 1, 3000), run(C, 7, 9, late=True)])
+        await store.append([run(B, 1, 1), run(A, 3001, 3001)])
+        for feed, first, last in ((A, 1, 3001), (B, 1, 1), (C, 7, 9)):
+            same(await store.size(feed), sum(map(len, payloads(feed, first, last))), f"size of feed {feed}")
 
 
 async def pages_through_heads(kit: Kit) -> None:

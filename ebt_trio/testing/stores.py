@@ -35,6 +35,7 @@ async def check_store(
         _store_feeds.starts_late,
         _store_feeds.reads_ranges,
         _store_feeds.reads_within_a_budget,
+        _store_feeds.measures,
         _store_feeds.pages_through_heads,
         _store_rest.follows,
         _store_rest.blocks,
