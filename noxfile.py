@@ -25,7 +25,9 @@ def types(session: nox.Session) -> None:
     """mypy and pyright, both strict."""
     session.install("-e", ".[dev]")
     session.run("mypy", *session.posargs)
-    session.run("mypy", "examples/chat.py", "examples/sensors.py", "benchmarks/throughput.py")
+    session.run(
+        "mypy", "examples/chat.py", "examples/sensors.py", "benchmarks/throughput.py", "benchmarks/boxstream.py"
+    )
     session.run("pyright")
 
 
@@ -47,8 +49,9 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """How fast it is, here and now: prints figures, judges none."""
-    session.install(".")
+    session.install(".[identity]")
     session.run("python", "benchmarks/throughput.py", *session.posargs)
+    session.run("python", "benchmarks/boxstream.py")
 
 
 @nox.session

@@ -166,6 +166,25 @@ def test_somebody_elses_key_cannot_be_claimed() -> None:
         server.take_authenticate(box)
 
 
+def test_a_listener_has_to_sign() -> None:
+    """Whoever shares all its secrets, but not its signing key."""
+    client, server = pair()
+    server.take_hello(client.hello())
+    client.take_hello(server.hello())
+    server.take_authenticate(client.authenticate())
+    ab = bindings.crypto_scalarmult(ONE_TIME[0], bindings.crypto_scalarmult_base(ONE_TIME[1]))
+    theirs = bindings.crypto_sign_ed25519_pk_to_curve25519(BOB.public_key)
+    aB = bindings.crypto_scalarmult(ONE_TIME[0], theirs)
+    Ab = ALICE.shared_secret(bindings.crypto_scalarmult_base(ONE_TIME[1]))
+    signed = NETWORK + ALICE.sign(NETWORK + BOB.public_key + sha256(ab).digest()) + ALICE.public_key
+    signed += sha256(ab).digest()
+    key = sha256(NETWORK + ab + aB + Ab).digest()
+    assert bindings.crypto_secretbox_easy(BOB.sign(signed), bytes(24), key) == server.accept()[0]
+    box = bindings.crypto_secretbox_easy(EVE.sign(signed), bytes(24), key)
+    with pytest.raises(AuthenticationError, match="expected a signature under the key that was named"):
+        client.take_accept(box)
+
+
 LOW_ORDER = [
     bytes(32),
     bytes([1]) + bytes(31),
