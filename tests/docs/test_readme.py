@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-EXAMPLE, CHANGED_LINE = (code for language, code in BLOCKS if language == "python")
+EXAMPLE, CHANGED_LINE, SIGNED = (code for language, code in BLOCKS if language == "python")
 GREETING = "alice 1 {'text': 'hello bob!'}\n"
 
 
@@ -36,6 +36,25 @@ def test_the_first_two_blocks_are_commands_of_one_line() -> None:
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install "), (
             "must not touch the system's Python"
         )
+
+
+def test_signed_feeds_in_the_same_example() -> None:
+    """With keys, over an encrypted link: what the other two examples say together."""
+    assert run(SIGNED) == ""
+    program = (
+        EXAMPLE.replace("EBT, connect", "EBT, Identity, connect")
+        .replace(
+            'URL = "memory://room"', 'URL = "shs+tcp://127.0.0.1:0"\nA, B = Identity.generate(), Identity.generate()'
+        )
+        .replace('EBT("alice")', "EBT(A)")
+        .replace('EBT("bob")', "EBT(B)")
+        .replace('follow("alice")', "follow(A.id)")
+        .replace("listen(URL)", "listen(URL, identity=A)")
+        .replace("connect(listener.urls[0])", "connect(listener.urls[0], identity=B)")
+    )
+    said = run(program).split(maxsplit=1)
+    assert len(said[0]) == 43
+    assert said[1] == GREETING.removeprefix("alice ")
 
 
 @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="no bash")
