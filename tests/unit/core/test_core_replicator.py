@@ -10,6 +10,7 @@ import pytest
 
 import ebt_trio.core
 from ebt_trio.core import events as ev
+from ebt_trio.core.actions import What
 from ebt_trio.core.types import FeedId, Run, SessionId
 
 if TYPE_CHECKING:
@@ -161,6 +162,25 @@ def test_acks_owed_wait_unless_they_are_asked_for(bench: type[Bench]) -> None:
     bob = peer.session("bob")
     assert peer.core.next_outgoing(bob, peer.now).acks == {}
     assert peer.core.next_outgoing(bob, peer.now, flush=True).acks == {"f": 1}
+
+
+def test_a_note_of_ours_may_be_all_that_was_missing(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end", quiet=False)
+    assert peer.reported(What.SYNCED) == []
+    assert peer.out("bob") == ["f=2,lazy", "end"]
+    peer.handle(ev.Tick())
+    assert peer.reported(What.SYNCED) == ["bob"]
+
+
+def test_an_ack_of_ours_may_be_all_that_was_missing(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=1,lazy", "end")
+    peer.out("bob")
+    peer.hear("bob", "f:1")
+    assert 0 in peer.link("bob").open
+    assert peer.out("bob", flush=True) == ["ack f=1"]
+    assert not peer.link("bob").open
 
 
 # -- time
