@@ -282,6 +282,7 @@ class Commits:
             for feed in feeds:
                 held = await self._store.head(feed)
                 self._tail.drop(feed)
+                self._sizes.pop(feed, None)
                 self._handle(Stored(feed, held.head, held.first))
         except Exception as exc:
             error = self._store_failed(exc, "messages could not be stored")
