@@ -37,13 +37,15 @@ def test_the_figures_of_the_table_of_defaults() -> None:
 
 
 def test_a_delivery_beyond_the_mark_clears_it_and_the_next_announcer_has_its_own_time(bench: type[Bench]) -> None:
-    peer = owned(bench, "carol", "dave")
+    peer = owned(bench, "carol", "dave", "eve")
     peer.hear("carol", "f=2,lazy")
     peer.wait(0.05)
     peer.hear("dave", "f=9,lazy")
+    peer.hear("eve", "f=5,lazy")
     peer.hear("bob", "f:2-3")
-    assert peer.feed().mark_link is peer.link("dave")
-    assert peer.feed().mark_time == peer.now
+    feed = peer.feed()
+    assert feed.mark_link is peer.link("dave")
+    assert (feed.mark_sequence, feed.mark_time) == (9, peer.now)
 
 
 def test_a_mark_far_along_the_feed_is_cleared_when_it_is_reached(bench: type[Bench]) -> None:
