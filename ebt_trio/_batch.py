@@ -61,11 +61,13 @@ class Batch:
         self._limits = limits
         self._newest: dict[FeedId, Run] = {}
 
-    async def receive(self, job: Receive) -> None:
-        """:raises InvalidMessage: the format refuses the run
+    async def receive(self, job: Receive) -> bool:
+        """False: all of it is stored already, by another process.
+
+        :raises InvalidMessage: the format refuses the run
         :raises ForkDetected: likewise, because of what is stored
         :raises SequenceGap: what comes before it was refused
-        :raises StoreError: the payload before it cannot be read
+        :raises StoreError: what it has to be compared with cannot be read
         """
         run = job.action.run
         head = self._head(run.feed)
@@ -73,12 +75,22 @@ class Batch:
             raise SequenceGap(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
         if self._forks:
             self._forks.check_run(run, job.action.session)
-        self._format.validate(run, await self._previous(run.feed, run.first - 1))
+        if self._format.needs_previous and run.first <= head:
+            run = await self._rest(run, head)
+            if not run.payloads:
+                return False
+        previous = await self._previous(run.feed, run.first - 1)
+        if previous is None and self._format.needs_previous and 1 < run.first <= head + 1:
+            raise StoreError(
+                f"feed {run.feed}: message {run.first - 1} cannot be read, so that what follows is not stored"
+            )
+        self._format.validate(run, previous)
         if self._limits.feed_bytes is not None:
             await self._check_room(run, self._limits.feed_bytes)
         # What depends on what is stored must not be passed over because another process has stored something else.
         run.exact = self._format.needs_previous and not run.late
         self._plan(run, job, len(run.payloads))
+        return True
 
     async def write(self, job: Write) -> None:
         """:raises FeedBehind: a connected peer claims more of the feed than we hold
@@ -121,6 +133,13 @@ class Batch:
                 job.error = job.error or exc
             else:
                 self._plan(run, job, len(run.payloads))
+
+    async def _rest(self, run: Run, head: int) -> Run:
+        """What is behind our head, which another process has moved meanwhile; what is not has to be what it stored."""
+        count = min(run.last, head) - run.first + 1
+        (held,) = await self._store.read([Range(run.feed, run.first, count)], 2 * sum(map(len, run.payloads)))
+        self._format.compare(Run(run.feed, run.first, held), run)
+        return Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
 
     async def _check_room(self, run: Run, most: int) -> None:
         """:raises InvalidMessage: the feed would be longer than we take"""

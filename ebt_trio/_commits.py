@@ -205,7 +205,8 @@ class Commits:
             match job:
                 case Receive():
                     job.attempts += 1
-                    await batch.receive(job)
+                    if not await batch.receive(job):
+                        self._received(job, self._core.clock.get(job.action.run.feed, 0))
                 case Write():
                     job.attempts += 1
                     await batch.write(job)
@@ -241,14 +242,17 @@ class Commits:
         else:
             self._tail.drop(run.feed)
         if isinstance(job, Receive):
-            self._handle(Appended(job.action.session, run.feed, outcome.head))
-            job.done.set()
+            self._received(job, outcome.head)
             return
         self._handle(Stored(run.feed, outcome.head, outcome.first))
         if isinstance(job, Write):
             job.finish()
         else:
             job.new += plan.new
+
+    def _received(self, job: Receive, head: int) -> None:
+        self._handle(Appended(job.action.session, job.action.run.feed, head))
+        job.done.set()
 
     def _refused(self, job: Receive, exc: Exception) -> None:
         action = job.action

@@ -218,24 +218,37 @@ async def test_messages_from_elsewhere_are_checked(autojump_clock: trio.testing.
         assert await bob.add(messages) == 5
 
 
-async def test_two_processes_on_one_store_never_mix_two_branches(autojump_clock: trio.testing.MockClock) -> None:
-    """The other one has stored something since we looked: what came in is checked again."""
-    store = await history(3)
+@pytest.mark.parametrize("behind_our_back", ["the same", "more of the same", "another branch"])
+async def test_two_processes_on_one_store_never_mix_two_branches(
+    behind_our_back: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The other one has stored something since we looked: what came in is checked again, at once."""
     writer = SignedFormat(ALICE)
+    store = await history(3)
     async with EBT(BOB, store) as bob:
         bob.follow(FEED)
         held = await payloads(bob)
-        ours = writer.encode(FEED, 4, "ours", held[-1])
+        ours = [writer.encode(FEED, 4, "ours", held[-1])]
+        for sequence in (5, 6):
+            ours.append(writer.encode(FEED, sequence, "ours", ours[-1]))
         theirs = [writer.encode(FEED, 4, "theirs", held[-1])]
         theirs.append(writer.encode(FEED, 5, "theirs", theirs[0]))
-        await store.append([Run(FEED, 4, [ours])])  # behind its back
+        fork = behind_our_back == "another branch"
+        stored = {"the same": ours[:1], "more of the same": ours, "another branch": theirs[:1]}[behind_our_back]
+        await store.append([Run(FEED, 4, stored)])
         other = MemoryStore()
         await other.open("signed")
-        await other.append([Run(FEED, 1, [*held, *theirs])])
+        await other.append([Run(FEED, 1, [*held, *ours[:2]])])
         await other.close()
-        async with EBT(CAROL, other) as carol:
+        async with EBT(CAROL, other) as carol, bob.events() as events, connected(bob, carol):
             carol.follow(FEED)
-            async with bob.events() as events, connected(bob, carol):
-                event = await next_event(events, What.FORKED)
-                assert event.feed == FEED
-        assert await payloads(bob) == [*held, ours]
+            with trio.fail_after(0.2):
+                if fork:
+                    event = await next_event(events, What.FORKED)
+                    assert event.feed == FEED
+                else:
+                    await bob.wait_for({FEED: 5})
+                    await bob.wait_synced()
+        expected = {"the same": ours[:2], "more of the same": ours, "another branch": theirs[:1]}[behind_our_back]
+        assert await payloads(bob) == [*held, *expected]
+        assert not bob.forks or fork
