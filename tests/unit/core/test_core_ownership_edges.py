@@ -70,6 +70,15 @@ def test_a_delivery_beyond_what_the_rival_announced_counts_as_well(bench: type[B
     assert peer.owner() == "carol"
 
 
+@pytest.mark.parametrize(("lead", "wins"), [(0.03, False), (0.031, True)])
+def test_a_win_is_a_lead_of_more_than_30_ms(bench: type[Bench], lead: float, wins: bool) -> None:
+    peer = owned(bench, "carol")
+    peer.hear("carol", "f=2,lazy")
+    peer.now = lead
+    peer.hear("bob", "f:2")
+    assert (peer.feed().rival is peer.link("carol")) is wins
+
+
 @pytest.mark.parametrize(("ago", "moves"), [(5.0, True), (4.9375, False)])
 def test_five_seconds_after_a_swap_the_next_may_come(bench: type[Bench], ago: float, moves: bool) -> None:
     peer = owned(bench, "carol")
