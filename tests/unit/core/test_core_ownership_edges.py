@@ -197,3 +197,46 @@ def test_duplicates_that_come_long_after_are_pruned_again(bench: type[Bench]) ->
     peer.hear("carol", "f:1")
     assert peer.out("carol") == ["f=1,lazy"]
     assert peer.stands() == (Class.IDLE, "bob", None)
+
+
+def test_who_has_delivered_more_than_was_outstanding_at_the_graft_is_not_busy(bench: type[Bench]) -> None:
+    peer = bench(follow=["f", "g"])
+    peer.up("bob", "g=2,lazy", "end")
+    peer.hear("bob", "f=1,lazy")
+    peer.wait(1)
+    peer.hear("bob", "g:1", "g:1", "g:1")
+    assert peer.link("bob").delivered > peer.feed("f").allowance
+    peer.wait(2)
+    assert peer.link("bob").statistics.stalls == 1
+
+
+@pytest.mark.parametrize(("apart", "wins"), [(0.099, 1), (0.1, 2)])
+def test_wins_count_from_a_tenth_of_a_second_apart(bench: type[Bench], apart: float, wins: int) -> None:
+    peer = owned(bench, "carol")
+    peer.hear("carol", "f=2,lazy")
+    peer.feed().rival, peer.feed().rival_wins, peer.feed().rival_time = peer.link("carol"), 1, 0.0
+    peer.now = apart
+    peer.hear("bob", "f:2")
+    assert peer.feed().rival_wins == wins
+
+
+# -- who has just been grafted
+
+
+def test_a_gap_before_any_progress_asks_again(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=9,lazy", "end")
+    assert peer.out("bob") == ["f=0,eager"]
+    peer.hear("bob", "f:4")
+    assert peer.out("bob") == ["f=0,eager"]
+
+
+def test_who_is_asked_because_all_are_penalised_has_all_the_time_of_its_strikes(bench: type[Bench]) -> None:
+    peer = bench()
+    for name in ("bob", "carol"):
+        peer.up(name, "f=1,lazy", "end")
+    for _ in range(2):
+        left = peer.stands()[2]
+        assert left == STALL
+        peer.wait(left)
+    assert peer.stands() == (Class.CLAIMED, "bob", 2 * STALL)
