@@ -240,3 +240,14 @@ def test_who_is_asked_because_all_are_penalised_has_all_the_time_of_its_strikes(
         assert left == STALL
         peer.wait(left)
     assert peer.stands() == (Class.CLAIMED, "bob", 2 * STALL)
+
+
+def test_who_owns_a_feed_no_longer_is_sent_what_it_wants_of_it_all_the_same(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=1,eager", "f:1", "end")
+    peer.up("carol", "f=2,lazy", "end")
+    peer.wait(GRAFT)
+    assert peer.owner() == "carol"
+    assert peer.out("bob", flush=True) == ["f=1,lazy"]
+    peer.hear("carol", "f:2")
+    assert peer.out("bob") == ["f:2-2"]
