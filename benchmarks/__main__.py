@@ -1,0 +1,79 @@
+"""How fast it is beside the JavaScript reference and the raw limit, in one run: ``python -m benchmarks --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.lab import Case, Lab, measure
+from benchmarks.processes import pin
+from benchmarks.tables import COLUMNS, Results
+from benchmarks.works import bulk, handshake, live
+
+NOTE = """\
+CPU is user and system time of the peers' processes, from the connection until all is quiet again. Medians; the spread
+is that of ours. The reference is epidemic-broadcast-trees 9.0.4 on Node.js, raw the same bytes without a protocol.
+Ratios travel from one machine to another, absolute figures do not."""
+
+
+def cases(quick: bool) -> Iterator[Case]:
+    yield from bulk.cases(quick)
+    yield from live.cases(quick)
+    yield from handshake.cases(quick)
+
+
+def options(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds: below two minutes")
+    parser.add_argument("--only", action="append", metavar="NAME", help="cases whose name begins so; may be repeated")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each case is run (default: 5; quick: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--no-reference", action="store_true", help="without Node.js")
+    parser.add_argument("--core", type=int, metavar="N", help="pin everything to this core (default: the last)")
+    parser.add_argument("--list", action="store_true", help="name the cases, and run none")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    asked = options()
+    chosen = [
+        case
+        for case in cases(asked.quick)
+        if not asked.only or any(case.name.startswith(beginning) for beginning in asked.only)
+    ]
+    if asked.list or not chosen:
+        print(*(f"{case.name}: {case.what}" for case in chosen or cases(asked.quick)), sep="\n")
+        return 0 if asked.list else 2
+    rounds = asked.rounds or (1 if asked.quick else 5)
+    pinned = pin(asked.core)
+    lab = Lab(with_reference=not asked.no_reference)
+    print(f"Python {platform.python_version()}, {pinned}, {rounds} rounds, load {_load()}")
+    if lab.missing:
+        print(f"The reference is missing: {lab.missing}")
+    print(NOTE, "", COLUMNS, sep="\n", flush=True)
+    results = Results()
+    failed = False
+    began = time.time()
+    for case in chosen:
+        outcome = measure(lab, case, rounds)
+        failed = failed or bool(outcome.failures)
+        print(*results.add(outcome), sep="\n", flush=True)
+        if asked.json:
+            about = {"python": sys.version, "machine": platform.platform(), "pinned": pinned, "rounds": rounds}
+            about |= {"began": began, "missing": lab.missing, "quick": asked.quick}
+            asked.json.write_text(json.dumps(results.document(about), indent=1))
+    return int(failed)
+
+
+def _load() -> str:
+    return " ".join(f"{load:.1f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

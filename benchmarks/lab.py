@@ -1,0 +1,104 @@
+"""Who is measured, and at what: kinds of peers, cases, and running them in turns."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import node
+from benchmarks.processes import Failed, Worker
+
+OURS, REFERENCE, RAW = "ours", "reference", "raw"
+
+
+class Lab:
+    """Starts the processes of one kind; knows which kinds there are on this machine."""
+
+    def __init__(self, *, with_reference: bool = True) -> None:
+        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {
+            OURS: ([sys.executable, "-m", "benchmarks.peers.ours"], {}),
+            RAW: ([sys.executable, "-m", "benchmarks.peers.raw"], {}),
+        }
+        self.missing = "" if with_reference else "left out (--no-reference)"
+        if with_reference:
+            try:
+                self._commands[REFERENCE] = node.reference()
+            except node.Missing as exc:
+                self.missing = str(exc)
+
+    def has(self, kind: str) -> bool:
+        return kind in self._commands
+
+    @contextmanager
+    def pair(self, kind: str) -> Iterator[tuple[Worker, Worker]]:
+        """Two processes of a kind."""
+        command, env = self._commands[kind]
+        with Worker(command, env) as one, Worker(command, env) as other:
+            yield one, other
+
+    @contextmanager
+    def databases(self, wanted: bool) -> Iterator[tuple[str | None, str | None]]:
+        """Files for two stores, or nothing."""
+        with ExitStack() as stack:
+            if not wanted:
+                yield None, None
+                return
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            yield str(folder / "one.db"), str(folder / "other.db")
+
+
+@dataclass(frozen=True)
+class Target:
+    """How much of ``versus`` ours may be."""
+
+    versus: str
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of work; ``run`` does it once with peers of one kind, and returns figures, each under its name."""
+
+    name: str
+    what: str
+    run: Callable[[Lab, str], Mapping[str, float]]
+    kinds: Sequence[str] = (OURS, REFERENCE, RAW)
+    targets: Mapping[str, Target] = field(default_factory=dict[str, Target])
+    beside: str = ""
+    """The case whose figures of the reference stand beside ours where the reference cannot do this."""
+    rounds: int = 0
+    """0: as many as usual."""
+
+
+@dataclass
+class Outcome:
+    """What came of a case: kind → figure → one number per round."""
+
+    case: Case
+    figures: dict[str, dict[str, list[float]]] = field(default_factory=dict[str, "dict[str, list[float]]"])
+    failures: list[str] = field(default_factory=list[str])
+    seconds: float = 0.0
+
+
+def measure(lab: Lab, case: Case, rounds: int) -> Outcome:
+    """All kinds in turns, so many times; a kind that fails is told of, and left out from then on."""
+    outcome = Outcome(case)
+    kinds = [kind for kind in case.kinds if lab.has(kind)]
+    began = time.perf_counter()
+    for _ in range(case.rounds or rounds):
+        for kind in tuple(kinds):
+            try:
+                found = case.run(lab, kind)
+            except Failed as exc:
+                outcome.failures.append(f"{kind}: {exc}")
+                kinds.remove(kind)
+                continue
+            for name, value in found.items():
+                outcome.figures.setdefault(kind, {}).setdefault(name, []).append(value)
+    outcome.seconds = time.perf_counter() - began
+    return outcome
