@@ -2,29 +2,35 @@
 
     python benchmarks/signed.py [--messages N] [--size BYTES] [--rounds N]
 
-Both peers run in this process, over TCP, from one memory store to another. CPU time is that of the process, from the
-first connection until everything is durable at the other end; plain and signed take turns.
+Both peers run in this process, over TCP, from one store to another, in memory and in SQLite files. CPU time is that of
+the process, from the first connection until everything is durable at the other end; plain and signed take turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import trio
 
-from ebt_trio import EBT, Identity, MemoryStore, connect, listen
+from ebt_trio import EBT, Identity, MemoryStore, SQLiteStore, connect, listen
+from ebt_trio.abc import Store
 
 BATCH = 1000
 
 
-async def replicate(ids: tuple[str, str] | tuple[Identity, Identity], messages: int, size: int) -> tuple[float, float]:
+Ids = tuple[str, str] | tuple[Identity, Identity]
+
+
+async def replicate(ids: Ids, stores: tuple[Store, Store], messages: int, size: int) -> tuple[float, float]:
     """µs of CPU per message: to append, and to replicate."""
     content = b"x" * size
     async with (
-        EBT(ids[0], MemoryStore()) as alice,
-        EBT(ids[1], MemoryStore()) as bob,
+        EBT(ids[0], stores[0]) as alice,
+        EBT(ids[1], stores[1]) as bob,
         await listen("tcp://127.0.0.1:0") as listener,
     ):
         bob.follow(alice.feed)
@@ -47,20 +53,30 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=200, help="bytes of content")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    kinds = {"plain": ("alice", "bob"), "signed": (Identity.generate(), Identity.generate())}
-    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-    for _ in range(options.rounds):
-        for kind, ids in kinds.items():
-            taken[kind].append(trio.run(replicate, ids, options.messages, options.size))
+    kinds: dict[str, Ids] = {"plain": ("alice", "bob"), "signed": (Identity.generate(), Identity.generate())}
     print(f"{options.messages} messages of {options.size} bytes, median of {options.rounds}, µs of CPU per message")
-    print(f"{'':<8} {'append':>8} {'replicate':>10} {'spread':>14}")
-    middle: dict[str, float] = {}
-    for kind, rounds in taken.items():
-        replicating = sorted(seconds for _, seconds in rounds)
-        middle[kind] = median(replicating)
-        appending = median(seconds for seconds, _ in rounds)
-        print(f"{kind:<8} {appending:>8.2f} {middle[kind]:>10.2f} {f'{replicating[0]:.2f}-{replicating[-1]:.2f}':>14}")
-    print(f"signed : plain, replicating = {middle['signed'] / middle['plain']:.2f}")
+    print(f"{'stores':<8} {'feeds':<8} {'append':>8} {'replicate':>10} {'spread':>14}")
+    for place in ("memory", "sqlite"):
+        taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+        for _ in range(options.rounds):
+            for kind, ids in kinds.items():
+                with TemporaryDirectory() as folder:
+                    stores = _stores(place, Path(folder))
+                    taken[kind].append(trio.run(replicate, ids, stores, options.messages, options.size))
+        middle: dict[str, float] = {}
+        for kind, rounds in taken.items():
+            replicating = sorted(seconds for _, seconds in rounds)
+            middle[kind] = median(replicating)
+            appending = median(seconds for seconds, _ in rounds)
+            spread = f"{replicating[0]:.2f}-{replicating[-1]:.2f}"
+            print(f"{place:<8} {kind:<8} {appending:>8.2f} {middle[kind]:>10.2f} {spread:>14}")
+        print(f"signed : plain, replicating, {place}: {middle['signed'] / middle['plain']:.2f}", flush=True)
+
+
+def _stores(place: str, folder: Path) -> tuple[Store, Store]:
+    if place == "memory":
+        return MemoryStore(), MemoryStore()
+    return SQLiteStore(folder / "alice.db"), SQLiteStore(folder / "bob.db")
 
 
 if __name__ == "__main__":

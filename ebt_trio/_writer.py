@@ -20,8 +20,11 @@ from .frames import Ack, Bye, Messages, Notes, Ping, Pong, Resume, Start, run_si
 
 __all__ = ["Writer"]
 
-BATCH: Final = 64 << 10
-"""Bytes of payload per turn: enough that the cost of a send vanishes, little enough that notes need not wait long."""
+BATCHES: Final = (64 << 10, 256 << 10)
+"""Bytes of payload per turn, at least and at most: enough that the cost of a turn vanishes, little enough that notes
+need not wait long. A fast link gets more, a slow one less."""
+FAST, SLOW = 0.01, 0.05
+"""Seconds that sending them takes."""
 PONGS: Final = 16
 """Who sends more PINGs than that without reading gets no answer to the older ones."""
 PING_APART: Final = 0.05
@@ -59,6 +62,7 @@ class Writer:
         self._pinged = 0
         self._ponged = 0
         self._pinged_at = float("-inf")
+        self._batch = BATCHES[0]
 
     @property
     def is_finishing(self) -> bool:
@@ -197,13 +201,22 @@ class Writer:
                 first, payloads = first + count, payloads[count:]
         driver.rearm()
         if runs and self._bye is None:
+            began = trio.current_time()
             await self._wire.send(Messages(runs))
+            self._adapt(trio.current_time() - began)
+
+    def _adapt(self, seconds: float) -> None:
+        least, most = BATCHES
+        if seconds < FAST:
+            self._batch = min(self._batch * 2, most)
+        elif seconds > SLOW:
+            self._batch = max(self._batch // 2, least)
 
     async def _read(self, ranges: Sequence[Range]) -> list[Piece]:
         """What is there of the ranges, a batch at most: from the tail, and in one read from the store."""
         pieces: list[Piece] = []
         stored: list[Range] = []
-        budget = BATCH
+        budget = self._batch
         for wanted in ranges:
             if budget <= 0:
                 break
@@ -214,7 +227,7 @@ class Writer:
             else:
                 stored.append(wanted)
         if stored:  # they have waited for their turn: however much is live, they get their share
-            pieces.extend(await self._read_store(stored, max(budget, BATCH // 2)))
+            pieces.extend(await self._read_store(stored, max(budget, self._batch // 2)))
         return pieces
 
     async def _read_store(self, ranges: Sequence[Range], max_bytes: int) -> list[Piece]:

@@ -120,7 +120,7 @@ def test_the_check_sees_what_the_files_say(ebt: Runner) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE messages SET payload = x'84000000617a' WHERE id = (SELECT max(id) FROM messages)",
+        "UPDATE messages SET payload = x'8200617a' WHERE id = (SELECT max(id) FROM messages)",
         "DELETE FROM messages WHERE id = (SELECT min(id) FROM messages)",
         "UPDATE feeds SET feed = 'another'",
     ],

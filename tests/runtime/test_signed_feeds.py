@@ -151,7 +151,7 @@ async def test_an_author_who_signs_badly_harms_nobody_else(autojump_clock: trio.
     for sequence in range(1, 101):
         payload = writer.encode(FEED, sequence, sequence, chain[-1] if chain else None)
         if sequence % 10:
-            payload = payload[:46] + bytes(64) + payload[CONTENT:]
+            payload = payload[:43] + bytes(64) + payload[CONTENT:]
         chain.append(payload)
     store = MemoryStore()
     await store.open("signed")
@@ -183,7 +183,7 @@ async def test_a_stretch_that_nobody_can_check_is_not_passed_on(autojump_clock: 
     bad = writer.encode(FEED, 2, "bad", good)
     store = MemoryStore()
     await store.open("signed")
-    await store.append([Run(FEED, 1, [good, bad[:46] + bytes(64) + bad[CONTENT:]])])
+    await store.append([Run(FEED, 1, [good, bad[:43] + bytes(64) + bad[CONTENT:]])])
     await store.close()
     async with EBT(BOB, store) as bob, EBT(CAROL) as carol, bob.events() as events:
         bob.follow(FEED)

@@ -35,7 +35,7 @@ def contents(path: Path) -> Contents:
                 "SELECT payload FROM messages WHERE id >> 40 = ? AND id >= ? << 40 ORDER BY id", (number, number)
             )
             for (payload,) in rows:
-                content: Any = cbor2.loads(payload)[3]  # behind hash, time and signature
+                content: Any = cbor2.loads(payload)[1]  # behind hash, time and signature
                 digest.update(content.encode() + b"\n" if isinstance(content, str) else content)
                 messages += 1
                 size += len(payload)
