@@ -9,12 +9,13 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks.lab import Case, Lab, measure
 from benchmarks.processes import pin
 from benchmarks.tables import COLUMNS, Results
-from benchmarks.works import bulk, handshake, live
+from benchmarks.works import bulk, handshake, live, many
 
 NOTE = """\
 CPU is user and system time of the peers' processes, from the connection until all is quiet again. Medians; the spread
@@ -26,12 +27,13 @@ def cases(quick: bool) -> Iterator[Case]:
     yield from bulk.cases(quick)
     yield from live.cases(quick)
     yield from handshake.cases(quick)
+    yield from many.cases(quick)
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds: below two minutes")
-    parser.add_argument("--only", action="append", metavar="NAME", help="cases whose name begins so; may be repeated")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this case, or like live-*; may be repeated")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each case is run (default: 5; quick: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--no-reference", action="store_true", help="without Node.js")
@@ -45,7 +47,7 @@ def main() -> int:
     chosen = [
         case
         for case in cases(asked.quick)
-        if not asked.only or any(case.name.startswith(beginning) for beginning in asked.only)
+        if not asked.only or any(fnmatch(case.name, wanted) for wanted in asked.only)
     ]
     if asked.list or not chosen:
         print(*(f"{case.name}: {case.what}" for case in chosen or cases(asked.quick)), sep="\n")

@@ -41,7 +41,7 @@ def pin(core: int | None) -> str:
 
 
 class Worker:
-    """One such process. A command is begun by :meth:`start`; :meth:`finish` waits for its answer. Ends with its block."""
+    """One such process. :meth:`start` begins a command, :meth:`finish` waits for its answer. Ends with its block."""
 
     def __init__(self, command: Sequence[str], env: dict[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -53,7 +53,8 @@ class Worker:
             env={**os.environ, **(env or {})},
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -102,6 +103,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
 
 
 class Meter:

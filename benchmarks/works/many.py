@@ -1,0 +1,72 @@
+"""Many peers around one: what a live message costs, what a feed costs in memory, and what nothing costs.
+
+Those around it share a process, each with a store of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from benchmarks.lab import OURS, REFERENCE, Case, Lab, Target
+from benchmarks.processes import Meter
+from benchmarks.works.bulk import SIZE, TCP
+from benchmarks.works.live import P50, P99
+
+EACH = "CPU of all, µs per delivery"
+HEAP = "heap bytes per feed and peer, of the one"
+IDLE = "idle CPU of the one, % of a core"
+
+
+def fan_out(lab: Lab, kind: str, *, peers: int, count: int, per_second: float) -> Mapping[str, float]:
+    with lab.pair(kind) as (hub, crowd):
+        hub.ask("open", peer=0, feeds=1, size=SIZE, head=1)
+        crowd.ask("open", peer=1, feeds=1, size=SIZE, head=1, peers=peers)
+        crowd.ask("connect", url=hub.ask("listen", url=TCP))
+        Meter(hub, crowd).settle()
+        crowd.ask("timed")
+        meter = Meter(hub, crowd)
+        crowd.start("until", count=count * peers)
+        hub.ask("produce", count=count, per_second=per_second, size=SIZE)
+        crowd.finish()
+        meter.settle()
+        ages = crowd.ask("ages")
+        cpu = meter.cpu() / (count * peers) * 1e6
+        return {EACH: cpu, P50: ages["p50"] * 1e6, P99: ages["p99"] * 1e6}
+
+
+def memory(lab: Lab, kind: str, *, feeds: int, peers: int, idle: float) -> Mapping[str, float]:
+    """From none to ``peers`` peers; the first of them costs as much as the others."""
+    with lab.pair(kind) as (hub, crowd):
+        hub.start("open", peer=0, feeds=feeds, size=SIZE)
+        crowd.start("open", peer=1, feeds=feeds, size=SIZE, peers=peers)
+        hub.finish()
+        crowd.finish()
+        before = hub.ask("heap")
+        crowd.ask("connect", url=hub.ask("listen", url=TCP))
+        Meter(hub, crowd).settle(3)
+        after = hub.ask("heap")
+        meter = Meter(hub)
+        time.sleep(idle)
+        return {HEAP: (after - before) / feeds / peers, IDLE: meter.cpu() / meter.seconds() * 100}
+
+
+def cases(quick: bool) -> Iterator[Case]:
+    for peers in (10,) if quick else (1, 10, 50):
+        count = 200 if quick else 1000
+        yield Case(
+            f"fan-out-{peers}",
+            f"1 to {peers} peers, {count:,} messages of {SIZE} bytes, 100 per second",
+            partial(fan_out, peers=peers, count=count, per_second=100),
+            kinds=(OURS, REFERENCE),
+        )
+    feeds, peers, idle = (5_000, 5, 4.0) if quick else (100_000, 10, 12.0)
+    yield Case(
+        f"memory-{feeds}",
+        f"{feeds:,} feeds, {peers} peers, nothing to do",
+        partial(memory, feeds=feeds, peers=peers, idle=idle),
+        kinds=(OURS, REFERENCE),
+        targets={} if quick else {HEAP: Target("", 64), IDLE: Target("", 1)},
+        rounds=1,
+    )
