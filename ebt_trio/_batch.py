@@ -10,14 +10,18 @@ from ._tail import Tail
 from .abc import Format, Store
 from .core.replicator import Replicator
 from .core.types import FeedId, Range, Run
-from .errors import EBTError, FeedBehind, InvalidMessage, LocalProtocolError, SequenceGap, StoreError
+from .errors import EBTError, FeedBehind, ForkDetected, InvalidMessage, LocalProtocolError, SequenceGap, StoreError
 from .limits import Limits
 
-__all__ = ["FRAME_OVERHEAD", "Batch", "Planned", "TryAgain"]
+__all__ = ["FRAME_OVERHEAD", "Batch", "OutOfPlace", "Planned", "TryAgain"]
 
 FRAME_OVERHEAD = 40
 """At most so many bytes, and the feed id, are around the payload in a MESSAGES frame with one message."""
 MAX_ATTEMPTS = 200
+
+
+class OutOfPlace(SequenceGap):
+    """What would have come before was refused, and whoever is to blame for that has been blamed."""
 
 
 class TryAgain(Exception):
@@ -66,13 +70,13 @@ class Batch:
 
         :raises InvalidMessage: the format refuses the run
         :raises ForkDetected: likewise, because of what is stored
-        :raises SequenceGap: what comes before it was refused
+        :raises OutOfPlace: what comes before it was refused
         :raises StoreError: what it has to be compared with cannot be read
         """
         run = job.action.run
         head = self._head(run.feed)
         if run.first > head + 1 and not (run.late and head == 0):
-            raise SequenceGap(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
+            raise OutOfPlace(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
         if self._forks:
             self._forks.check_run(run, job.action.session)
         if self._format.needs_previous and run.first <= head:
@@ -129,8 +133,10 @@ class Batch:
             try:
                 self._forks.check_run(run, None)
                 self._format.validate(run, await self._previous(run.feed, run.first - 1))
-            except InvalidMessage as exc:
+            except (InvalidMessage, ForkDetected) as exc:
                 job.error = job.error or exc
+                if isinstance(exc, ForkDetected) and exc.fork is not None:
+                    self._forks.found(exc.fork, str(exc), run, None)
             else:
                 self._plan(run, job, len(run.payloads))
 

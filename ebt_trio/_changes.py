@@ -47,6 +47,10 @@ class PendingChange:
     def fork(self, fork: Fork) -> None:
         self._forks[fork.feed] = fork
 
+    def has_fork(self, feed: FeedId) -> bool:
+        """The store does not have our last word on this fork."""
+        return feed in self._forks or any(fork.feed == feed for fork in self._taken.forks)
+
     @property
     def has_clocks(self) -> bool:
         return bool(self._remember)

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from ._batch import MAX_ATTEMPTS, Batch, Planned, TryAgain
+from ._batch import MAX_ATTEMPTS, Batch, OutOfPlace, Planned, TryAgain
 from ._changes import PendingChange
 from ._forks import Forks
 from ._jobs import Add, Asked, Flush, Job, Receive, Write
@@ -18,7 +18,7 @@ from .abc import Format, Store
 from .core.actions import Append, What
 from .core.events import Appended, AppendError, AppendFailed, Event, Forgotten, Stored
 from .core.replicator import Replicator
-from .core.types import FeedHead, FeedId, PeerId, SessionId
+from .core.types import FeedHead, FeedId, PeerId, Run, SessionId
 from .errors import EBTError, ForkDetected, LocalProtocolError, SequenceGap, StoreError
 from .limits import Limits
 
@@ -223,8 +223,6 @@ class Commits:
             if isinstance(job, Receive):
                 self._refused(job, exc)
             else:
-                if isinstance(exc, ForkDetected) and isinstance(job, Add):
-                    self._has_forked(exc, None)
                 job.finish(exc)
 
     def _settle(self, plan: Planned, outcome: FeedHead | StoreError) -> None:
@@ -259,17 +257,19 @@ class Commits:
         feed = action.run.feed
         self._sizes.pop(feed, None)
         blame = AppendError.STORE if isinstance(exc, StoreError) else AppendError.INVALID
-        if isinstance(exc, ForkDetected) and self._has_forked(exc, action.session):
+        if isinstance(exc, OutOfPlace) or (
+            isinstance(exc, ForkDetected) and self._has_forked(exc, action.run, action.session)
+        ):
             blame = AppendError.DROPPED
         held = self._core.clock.get(feed, 0)
         self._handle(AppendFailed(action.session, feed, held, blame, str(exc)))
         job.done.set()
 
-    def _has_forked(self, exc: ForkDetected, session: SessionId | None) -> bool:
+    def _has_forked(self, exc: ForkDetected, run: Run, session: SessionId) -> bool:
         """True: not the fault of whoever sent it."""
         if exc.fork is not None:
-            return self._forks.found(exc.fork, str(exc), session)
-        self._report(What.FORKED, session, None, str(exc))  # a format without proofs
+            return self._forks.found(exc.fork, str(exc), run, session)
+        self._report(What.FORKED, session, run.feed, str(exc))  # a format without proofs
         return False
 
     def _finish_adds(self, jobs: Sequence[Job]) -> None:

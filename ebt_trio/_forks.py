@@ -10,7 +10,7 @@ from typing import Any
 from ._changes import PendingChange
 from .abc import Format, Store
 from .core.actions import What
-from .core.events import Disproved, Event, Follow, Unfollow
+from .core.events import Disproved, Event, Follow, Unblock, Unfollow
 from .core.replicator import Replicator
 from .core.types import FeedId, Range, Run, SessionId
 from .errors import EBTError, ForkDetected, InvalidMessage, LocalProtocolError
@@ -53,6 +53,8 @@ class Forks:
         """Of the feeds that the core does not follow because of a fork, those that the user follows, with ``last``."""
         self._sources: dict[FeedId, set[SessionId]] = {}
         """Who has sent what we hold of a feed whose branch to keep we have not reached yet."""
+        self._suspects: dict[FeedId, set[SessionId]] = {}
+        """Who is refused such a feed and may be innocent."""
         self.all: Mapping[FeedId, Fork] = MappingProxyType(self._forks)
 
     def __bool__(self) -> bool:
@@ -69,7 +71,13 @@ class Forks:
         if self.stands_still(feed) or feed in self.wished:
             self.wished[feed] = last
         else:
-            self._handle(Follow(feed, last))
+            self._follow(feed, last)
+
+    def _follow(self, feed: FeedId, last: int | None) -> None:
+        fork = self._forks.get(feed)
+        if fork is not None and not self._has_kept_branch(fork):
+            last = None  # a late start could begin behind what tells the branches apart
+        self._handle(Follow(feed, last))
 
     def unfollow(self, feed: FeedId) -> None:
         """Like the core's Unfollow."""
@@ -78,8 +86,8 @@ class Forks:
 
     def forgotten(self, feed: FeedId) -> None:
         """All messages of the feed have been deleted. If that was to fetch another branch, begin."""
-        if feed in self.wished and not self.stands_still(feed):
-            self._handle(Follow(feed, self.wished.pop(feed)))
+        if not self.stands_still(feed):
+            self._go_on(feed)
 
     # -- finding and deciding
 
@@ -87,18 +95,21 @@ class Forks:
         """What the store says: at the start, and when another process has found or decided something."""
         for fork in forks:
             known = self._forks.get(fork.feed)
+            if fork == known or self._pending.has_fork(fork.feed):
+                continue  # ours has the last word
             self._forks[fork.feed] = fork
             if fork.kept is None:
                 self._hold(fork.feed)
-                if known is None:
-                    self._report(What.FORKED, None, fork.feed, "found before; it stands still until it is resolved")
-            elif known is not None and known.kept is None and fork.kept == "ours":
-                self._go_on(fork.feed)
-            elif known is not None and known.kept is None:
-                self.forgotten(fork.feed)  # the other process has deleted the messages together with the decision
+                self._report(What.FORKED, None, fork.feed, "found before; it stands still until it is resolved")
+            elif known is not None:
+                self._lift_refusals(fork.feed)
+                self._go_on(fork.feed)  # if its messages are being deleted, it begins again then
 
-    def found(self, fork: Fork, detail: str, session: SessionId | None) -> bool:
-        """Take in a fork that has come up. True: nobody's fault; False: whoever sent it has the branch not kept."""
+    def found(self, fork: Fork, detail: str, run: Run, session: SessionId | None) -> bool:
+        """Take in a fork that has come up. True: nobody's fault; False: whoever sent it has the branch not kept.
+
+        :param run: what has come
+        """
         feed = fork.feed
         known = self._forks.get(feed)
         if known is None:
@@ -110,7 +121,7 @@ class Forks:
             return True
         if known.kept is None:
             return True
-        return not self._has_kept_branch(known) and self._astray(known, session)
+        return not self._has_kept_branch(known) and self._astray(known, run, session)
 
     def resolve(self, feed: FeedId, keep: Keep) -> None:
         """:raises LocalProtocolError: the feed has not forked, or has been decided"""
@@ -125,26 +136,35 @@ class Forks:
             raise LocalProtocolError(f"our messages of feed {feed} have been deleted already, to keep theirs")
         self._forks[feed] = decided = replace(fork, kept=keep)
         self._pending.fork(decided)
+        self._lift_refusals(feed)
         if keep == "ours":
             self._go_on(feed)
         else:
             self._fetch_again(feed)
         self._changed()
 
-    def _astray(self, fork: Fork, session: SessionId | None) -> bool:
-        """Fetching the branch to keep, we have begun with the other one, or ``session`` has it; which, claims tell.
+    def _astray(self, fork: Fork, run: Run, session: SessionId | None) -> bool:
+        """We are fetching the branch to keep; what has come does not fit what we have got so far. Which is wrong?
 
-        Who does not claim to have what was kept does not count against who does.
+        Who has sent messages of the proof is right. Else the one is believed who claims to have them, and the others
+        are under suspicion until somebody turns out to be wrong for certain.
         """
         assert fork.kept is not None
-        feed, needed = fork.feed, fork.branch(fork.kept).last
-        if session is not None and self._core.heard(session, feed) < needed:
+        feed, branch = fork.feed, fork.branch(fork.kept)
+        is_right = run.first <= branch.last and run.last >= branch.first - 1  # else check_run had refused it
+        if session is not None and not is_right and self._core.heard(session, feed) < branch.last:
             return False
-        for source in self._sources.pop(feed, ()):
-            if source != session and self._core.heard(source, feed) < needed:
-                self._handle(Disproved(source, feed, "it may have the branch that was not kept"))
+        for source in self._sources.pop(feed, set()) - {session}:
+            self._suspects.setdefault(feed, set()).add(source)
+            self._handle(Disproved(source, feed, "it may have the branch that was not kept"))
         self._fetch_again(feed)
         return True
+
+    def _lift_refusals(self, feed: FeedId, sessions: Iterable[SessionId] | None = None) -> None:
+        for session in self._core.sessions if sessions is None else sessions:
+            peer = self._core.peer(session)
+            if peer is not None and (peer, feed) not in self._core.blocks:
+                self._handle(Unblock(peer, feed))
 
     def _hold(self, feed: FeedId) -> None:
         if feed in self._core.follows:
@@ -153,7 +173,7 @@ class Forks:
 
     def _go_on(self, feed: FeedId) -> None:
         if feed in self.wished:
-            self._handle(Follow(feed, self.wished.pop(feed)))
+            self._follow(feed, self.wished.pop(feed))
 
     def _fetch_again(self, feed: FeedId) -> None:
         if feed in self._core.follows:
@@ -179,13 +199,21 @@ class Forks:
             raise ForkDetected(f"the branch of feed {feed} that was kept has not been fetched yet", fork)
 
     def check_run(self, run: Run, session: SessionId | None) -> None:
-        """:raises InvalidMessage: the run belongs to a branch that was not kept"""
+        """:raises InvalidMessage: the run belongs to a branch that was not kept
+        :raises ForkDetected: the feed stands still
+        """
         fork = self._forks.get(run.feed)
-        if fork is None or fork.kept is None:
+        if fork is None:
             return
+        if fork.kept is None:
+            raise ForkDetected(f"feed {run.feed} has two branches, and stands still until one is kept", fork)
         if self._format.contradicts(run, fork.branch(fork.kept)):
+            self._lift_refusals(run.feed, self._suspects.pop(run.feed, set()) - {session})
             raise InvalidMessage(f"feed {run.feed}: message {run.last} is of the branch that was not kept")
-        if session is not None and not self._has_kept_branch(fork):
+        if self._has_kept_branch(fork):
+            self._sources.pop(run.feed, None)
+            self._suspects.pop(run.feed, None)
+        elif session is not None:
             self._sources.setdefault(run.feed, set()).add(session)
 
     async def compare(self, run: Run, session: SessionId) -> str | None:
@@ -202,7 +230,7 @@ class Forks:
         except InvalidMessage as error:
             return str(error)
         except ForkDetected as error:
-            if error.fork is None or self.found(error.fork, str(error), session):
+            if error.fork is None or self.found(error.fork, str(error), run, session):
                 return None
             return f"message {run.last} is of the branch that was not kept"
         except EBTError:
@@ -210,7 +238,8 @@ class Forks:
         return None
 
     def _has_kept_branch(self, fork: Fork) -> bool:
-        assert fork.kept is not None
+        if fork.kept is None:
+            return False
         return self._core.clock.get(fork.feed, 0) >= fork.branch(fork.kept).last
 
 

@@ -39,10 +39,12 @@ async def load(driver: Driver) -> None:
 async def watch(driver: Driver) -> None:
     """Tell the core what other processes change in the store, until cancelled. A failing store is asked again."""
     pause = FIRST_PAUSE
+    changes: Changes | None = None
     while True:
         try:
-            await _apply(driver, await driver.store.wait_changes())
-            pause = FIRST_PAUSE
+            changes = changes or await driver.store.wait_changes()
+            await _apply(driver, changes)
+            changes, pause = None, FIRST_PAUSE
         except EBTError as exc:
             driver.report(What.STORE_FAILED, f"changes made by other processes cannot be read: {exc}")
             await trio.sleep(pause)
@@ -50,17 +52,19 @@ async def watch(driver: Driver) -> None:
 
 
 async def _apply(driver: Driver, changes: Changes) -> None:
+    gone = False
     for head in changes.heads:
-        await _moved(driver, head)
+        gone |= await _moved(driver, head)
     if changes.forks:
         driver.forks.load(await driver.store.forks())
-    if changes.follows:
+    if changes.follows or gone:
         await _load_follows(driver)
     if changes.blocks:
         await _load_blocks(driver)
 
 
-async def _moved(driver: Driver, head: FeedHead) -> None:
+async def _moved(driver: Driver, head: FeedHead) -> bool:
+    """True: the feed has been deleted, and the core does not follow it any more; the store may."""
     if not head.head:
         head = await driver.store.head(head.feed)  # somebody may have begun it anew meanwhile; even we ourselves
     if head.head:
@@ -69,6 +73,8 @@ async def _moved(driver: Driver, head: FeedHead) -> None:
         driver.tail.drop(head.feed)
         driver.handle(Forgotten(head.feed))
         driver.forks.forgotten(head.feed)
+        return True
+    return False
 
 
 async def _load_follows(driver: Driver) -> None:
@@ -80,6 +86,8 @@ async def _load_follows(driver: Driver) -> None:
             rows.update(page)
             after = page[-1][0]
         known, own = driver.forks.follows, FeedId(driver.me)
+        if own not in known:
+            driver.forks.follow(own)  # deleted, to fetch another branch
         for feed, last in rows.items():
             if feed not in known and feed not in undecided:
                 driver.forks.follow(feed, last)

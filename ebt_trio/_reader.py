@@ -187,7 +187,7 @@ class Reader:
         """What comes twice has to be the same. Where a run goes on behind that, its hash chain tells."""
         driver = self._driver
         for run in runs:
-            if run.last <= driver.core.accepted(run.feed) and run.feed in driver.core.follows:
+            if run.last <= driver.core.accepted(run.feed) and driver.core.shares(self._session, run.feed):
                 detail = await driver.forks.compare(run, self._session)
                 if detail is not None:
                     driver.handle(Disproved(self._session, run.feed, detail))
@@ -199,8 +199,6 @@ class Reader:
             if self._driver.format.can_fork:
                 await self._compare(runs)
             stored: list[Receive] = []
-            if self._driver.format.can_fork:
-                await self._compare(runs)
             for start in range(0, len(runs), AT_ONCE):
                 stored += self._driver.handle(MessagesReceived(self._session, runs[start : start + AT_ONCE]))
                 if start:

@@ -153,7 +153,7 @@ class Change:
     remember: Mapping[PeerKey, Sequence[Remembered]] = field(default_factory=dict[PeerKey, "Sequence[Remembered]"])
     """what was told and heard: only the feeds that changed. Both None: drop the row. Marks the peer as just seen."""
     forks: Sequence[Fork] = ()
-    """keep these, each in place of what is kept of the same feed"""
+    """keep these, each in place of what is kept of the same feed; one that is decided stays against one that is not"""
 
 
 @dataclass(slots=True)

@@ -87,6 +87,7 @@ async def _append_stream(home: Home, stream: IO[bytes], as_json: bool) -> None:
         with AppendMeter(_size(stream)) as meter:
             async with aclosing(_batches(stream)) as batches:
                 async for lines in batches:
+                    home.check_not_behind(ebt.clock.get(ebt.feed, 0))
                     await _append_lines(ebt, lines, as_json, meter)
 
 

@@ -95,5 +95,8 @@ def _write(out: Output, message: Message, as_json: bool) -> bool:
     except InvalidMessage as exc:
         click.echo(f"ebt: {exc}", err=True)
         return False
+    except ValueError as exc:  # a number with too many digits
+        click.echo(f"ebt: message {message.sequence} of {message.feed} cannot be written: {exc}", err=True)
+        return False
     out.write(data)
     return True

@@ -75,7 +75,6 @@ class Snapshot:
             PeerLine(session.id, session.peer_id, session.address, session.progress(), session.statistics())
             for session in ebt.sessions
         ]
-        claims = (peer.acknowledged or 0 for peer in ebt.status(ebt.feed).peers)
         return cls(
             trio.current_time(),
             ebt.id,
@@ -85,7 +84,7 @@ class Snapshot:
             ebt.statistics(),
             peers,
             ebt.clock,
-            max(claims, default=0),
+            ebt._driver.core.claimed(ebt.feed),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Feed:
         self.inflight = 0
         """Appends handed to the store and not yet reported."""
         self.failing = 0
-        """Appends that our own store has failed to do since the last that it did."""
+        """Appends that our own store has failed to do since the last that it did; -1: they have excused the owner."""
         self.floor = 0
         """A late start asked for: accepted lies here while nothing is stored."""
 

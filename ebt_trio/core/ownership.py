@@ -348,8 +348,9 @@ class Ownership:
     def _stalled(self, feed: Feed, now: float) -> None:
         owner, patience = feed.owner, self.patience.stall_timeout(now)
         assert owner is not None
-        if feed.failing:
-            # Our own store does not take what the owner sends: nobody's fault but ours.
+        if feed.failing > 0:
+            # Our own store did not take what the owner sent: nobody's fault but ours. That excuses it once.
+            feed.failing = -1
             feed.since = now
             self.ask(feed, owner)
         elif max(now - self._at_work(feed, owner), (now - feed.progressed) / BUSY) < patience:

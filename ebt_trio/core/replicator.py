@@ -173,6 +173,11 @@ class Replicator:
         """Likewise."""
         return self._room.ownership
 
+    @property
+    def sessions(self) -> list[SessionId]:
+        """Those that still count."""
+        return [link.session for link in self._room.links]
+
     def link(self, session: SessionId) -> Link | None:
         """A session that still counts: likewise."""
         return self._room.link(session)
@@ -191,6 +196,16 @@ class Replicator:
         """The ``last`` of the feed's last Follow."""
         state = self._room.known(feed)
         return None if state is None else state.last
+
+    def shares(self, session: SessionId, feed: FeedId) -> bool:
+        """Whether we take the feed from this session: it is followed, and not refused there."""
+        link, state = self._room.link(session), self._room.known(feed)
+        return link is not None and state is not None and state.followed and state.number not in link.refused
+
+    def peer(self, session: SessionId) -> PeerId | None:
+        """Who is at the other end; None if the session is down."""
+        link = self._room.link(session)
+        return None if link is None else link.peer
 
     def heard(self, session: SessionId, feed: FeedId) -> int:
         """What this session claims to hold of the feed; 0 if nothing, or if it is down."""

@@ -71,7 +71,7 @@ class Storing:
         feed.accepted = max(feed.durable, feed.floor)
         link = room.link(event.session)
         if event.error is ev.AppendError.STORE:
-            feed.failing += 1
+            feed.failing = max(feed.failing, 0) + 1
             if link is not None:
                 room.ownership.lost(feed, link, room.now)
         elif event.error is ev.AppendError.INVALID and link is not None:

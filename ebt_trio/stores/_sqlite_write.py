@@ -137,7 +137,8 @@ class Writer:
             for feed in change.forget:
                 self._forget(feed, tick)
             self.connection.executemany(
-                "INSERT OR REPLACE INTO forks VALUES (?, ?, ?)",
+                "INSERT INTO forks VALUES (?, ?, ?) ON CONFLICT (feed) DO UPDATE"
+                " SET proof = excluded.proof, kept = excluded.kept WHERE excluded.kept NOTNULL OR forks.kept ISNULL",
                 [(fork.feed, fork.to_bytes(), fork.kept) for fork in change.forks],
             )
             for key, rows in change.remember.items():

@@ -162,7 +162,9 @@ class MemoryStore(Store):
             self._blocks.pop(entry, None)
         for feed in change.forget:
             self._feeds.drop(feed)
-        self._forks.update((fork.feed, fork) for fork in change.forks)
+        for fork in change.forks:
+            if fork.kept is not None or fork.feed not in self._forks or self._forks[fork.feed].kept is None:
+                self._forks[fork.feed] = fork
         for key, rows in change.remember.items():
             self._remember(key, rows)
         while len(self._peers) > max(keep_peers, 0):

@@ -63,6 +63,8 @@ async def forks(kit: Kit) -> None:
         await store.update(Change(forks=[decided], forget=[A]), keep_peers=10)
         same({kept.feed: kept for kept in await store.forks()}, {A: decided, other.feed: other}, "a fork decided")
         same(await all_heads(store), [], "a fork stores no messages")
+        await store.update(Change(forks=[fork]), keep_peers=10)
+        same({kept.feed: kept for kept in await store.forks()}, {A: decided, other.feed: other}, "a decision stands")
 
 
 async def remembers(kit: Kit) -> None:

@@ -143,7 +143,7 @@ def _feed(feed: Feed, links: list[Link], times: Times) -> tuple[Any, ...]:
     by_age = sorted((link.faults[feed.number].since, link.session) for link in links if feed.number in link.faults)
     return (
         (feed.id, feed.number, feed.followed, feed.last),
-        (feed.first, feed.accepted, feed.durable, feed.inflight, bool(feed.failing), feed.floor),
+        (feed.first, feed.accepted, feed.durable, feed.inflight, min(feed.failing, 1), feed.floor),
         (class_.value, _session(owner), feed.deadline is None, feed.highest, feed.asked_again),
         max(0, feed.allowance - owner.delivered) if owner and class_ is Class.CLAIMED else 0,
         (feed.load, _session(feed.load_link)),

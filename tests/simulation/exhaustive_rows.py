@@ -138,7 +138,7 @@ def _stalled(self: Ownership, feed: Feed, now: float) -> Iterator[str | None]:
     failing, stalls = feed.failing, owner.statistics.stalls
     yield None
     if owner.statistics.stalls == stalls:
-        yield EVENTS[0] if failing else EVENTS[1]
+        yield EVENTS[0] if failing > 0 else EVENTS[1]
     else:
         yield EVENTS[3] if feed.owner is owner else EVENTS[2]
 
