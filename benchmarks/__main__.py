@@ -49,6 +49,8 @@ def main() -> int:
         for case in cases(asked.quick)
         if not asked.only or any(fnmatch(case.name, wanted) for wanted in asked.only)
     ]
+    beside = {case.beside for case in chosen}
+    chosen = [case for case in cases(asked.quick) if case.name in beside or case.name in {one.name for one in chosen}]
     if asked.list or not chosen:
         print(*(f"{case.name}: {case.what}" for case in chosen or cases(asked.quick)), sep="\n")
         return 0 if asked.list else 2

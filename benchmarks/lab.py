@@ -40,6 +40,8 @@ class Lab:
         command, env = self._commands[kind]
         with Worker(command, env) as one, Worker(command, env) as other:
             yield one, other
+            for worker in (one, other):  # before either can complain that the other has gone
+                worker.end()
 
     @contextmanager
     def databases(self, wanted: bool) -> Iterator[tuple[str | None, str | None]]:

@@ -88,16 +88,20 @@ class Worker:
         self.start(do, **options)
         return self.finish(patience)
 
+    def end(self) -> None:
+        """Let it end, without waiting for that."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(OSError):
-            self._process.stdin.close()
+        self.end()
         try:
             self._process.wait(1 if kind is None else 0)
         except subprocess.TimeoutExpired:
