@@ -236,7 +236,7 @@ class Session:
                 continue
             self._writer.ping()
             await trio.sleep_until(now + patience)
-            if self._reader.heard_at <= now:
+            if self._reader.heard_at < now:  # what comes in answer may come at once
                 text = f"heard nothing from {self.peer_id or self.address} for {2 * patience:g} seconds"
                 reason = CloseReason(ByeCode.TIMEOUT, text, by_remote=False)
                 self._end(reason, TransportError(text), bye=Bye(ByeCode.TIMEOUT, text))

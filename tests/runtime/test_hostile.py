@@ -12,7 +12,8 @@ import trio
 import trio.testing
 
 from ebt_trio import EBT, FeedId, Identity, Limits, MemoryStore, PeerId, What, allow, connect, listen
-from ebt_trio.frames import Frame, Hello, Notes, Resume, encode
+from ebt_trio.core.types import Run
+from ebt_trio.frames import Frame, Hello, Messages, Notes, Ping, Pong, Resume, decode, encode
 from ebt_trio.testing import LinkEnd, connected, link
 
 MEGABYTE = 1 << 20
@@ -198,3 +199,38 @@ async def test_stored_bytes_per_feed(autojump_clock: trio.testing.MockClock) -> 
             await bob.wait_for({"carol": 11})
             assert session.is_ready
         await bob.append_many(["x" * 1000] * 20)  # our own has no limit
+
+
+async def test_a_gap_behind_a_corrupt_run_excuses_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    """One member sends both in one frame, another claims much and delivers nothing: who has it is asked even so."""
+    alice = Identity.generate()
+    feed = FeedId(alice.id)
+    async with EBT(alice) as author, EBT(Identity.generate()) as bob, trio.open_nursery() as nursery:
+        messages = [message.payload for message in await author.append_many(range(20))]
+        corrupt = [messages[0], messages[1][:-1] + b"\x17"]
+        bob.follow(feed)
+        for name, claim, runs in (
+            ("mallory", 4, [Run(feed, 1, corrupt), Run(feed, 3, messages[2:4])]),
+            ("liar", 100, []),
+        ):
+            near, far = link(delay=0.001)
+            nursery.start_soon(stay, bob, near)
+            nursery.start_soon(polite, far)
+            await say(far, *hello(Identity.generate().id), Notes({feed: claim << 1 | 1}), Notes())
+            if runs:
+                await say(far, Messages(runs))
+            assert name
+        await trio.sleep(1)
+        async with connected(author, bob, delay=0.01):
+            with trio.fail_after(10):
+                await bob.wait_for({feed: 20})
+        nursery.cancel_scope.cancel()
+
+
+async def polite(end: LinkEnd) -> None:
+    """Answers PINGs, and nothing else."""
+    with suppress(anyio.EndOfStream):
+        while True:
+            frame = decode(await end.receive(), Limits())
+            if isinstance(frame, Ping):
+                await end.send(encode(Pong(frame.n)))

@@ -157,3 +157,11 @@ async def test_a_bug_in_a_session_is_not_hidden(
             with pytest.raises(ZeroDivisionError, match="a bug"):
                 async with alice.session(near):
                     await trio.sleep_forever()
+
+
+async def test_links_without_any_delay_stay_up_while_idle(autojump_clock: trio.testing.MockClock) -> None:
+    """The answer to a PING may come in the very same moment of virtual time."""
+    async with EBT("alice") as alice, EBT("bob") as bob, connected(alice, bob) as (session, _):
+        await session.wait_ready()
+        await trio.sleep(3600)
+        assert session.is_ready

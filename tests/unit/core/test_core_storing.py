@@ -382,3 +382,14 @@ def test_a_message_that_cannot_go_to_a_peer_for_another_reason(bench: type[Bench
     assert (report.what, report.peer, report.feed) == (What.TOO_LARGE, "bob", "f")
     assert report.detail == "its format is not known there"
     assert peer.out("bob") == []
+
+
+def test_a_store_that_failed_excuses_the_owner_once(bench: type[Bench]) -> None:
+    """After that, who claims and does not deliver is to blame, whatever our store did before."""
+    peer = asked(bench)
+    peer.hear("bob", "f:1")
+    peer.fails()
+    peer.wait(5)
+    assert not [report for report in peer.reports if report.what is What.STALLED]
+    peer.wait(30)
+    assert [report.peer for report in peer.reports if report.what is What.STALLED][:1] == ["bob"]
