@@ -69,19 +69,28 @@ class Repeats:
 
     def filter(self, event: Event, now: float) -> str | None:
         """What to say; None: nothing."""
-        if event.what not in (What.FAILED, What.STORE_FAILED):
+        if event.what not in (What.FAILED, What.STORE_FAILED, What.REFUSED):
             return str(event)
         text = _without_echo(str(event))
-        told = self._told.get(text)
+        refused = event.what is What.REFUSED
+        again = "" if refused else "trying again"
+        key = _without_ports(text) if refused else text
+        told = self._told.get(key)
         if told is not None and now - told[0] < REPEAT_AFTER:
-            self._told[text] = (told[0], told[1] + 1)
+            self._told[key] = (told[0], told[1] + 1)
             return None
         if told is None and len(self._told) > 1000:
             self._told.clear()
-        self._told[text] = (now, 0)
-        if told is None:
-            return f"{text} (trying again)"
-        return f"{text} (trying again; {told[1] + 1} times in the last {now - told[0]:.0f} seconds)"
+        self._told[key] = (now, 0)
+        if told is not None:
+            times = f"{told[1] + 1} times in the last {now - told[0]:.0f} seconds"
+            again = f"{again}; {times}" if again else times
+        return f"{text} ({again})" if again else text
+
+
+def _without_ports(text: str) -> str:
+    """Who calls again calls from another port."""
+    return re.sub(r":\d+(?=: )", "", text)
 
 
 def _without_echo(text: str) -> str:

@@ -124,6 +124,17 @@ def test_repeated_failures_are_told_once_a_minute() -> None:
     assert repeats.filter(Event(What.SYNCED), 61.0) == repeats.filter(Event(What.SYNCED), 61.0) == "synced"
 
 
+def test_who_is_refused_again_and_again_is_told_once_a_minute() -> None:
+    repeats = Repeats()
+
+    def refused(port: int, time: float) -> str | None:
+        return repeats.filter(Event(What.REFUSED, PeerId("bob"), detail=f"tcp://192.0.2.1:{port}: not admitted"), time)
+
+    assert refused(1, 0.0) == "refused, peer bob: tcp://192.0.2.1:1: not admitted"
+    assert refused(2, 1.0) is None
+    assert refused(3, 61.0) == "refused, peer bob: tcp://192.0.2.1:3: not admitted (2 times in the last 61 seconds)"
+
+
 def test_what_is_logged_reaches_the_view(capsys: pytest.CaptureFixture[str]) -> None:
     handler = ViewHandler(LogLines(everything=False))
     logger = logging.Logger("some")
