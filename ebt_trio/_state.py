@@ -57,6 +57,14 @@ class State:
         return self._driver.core.blocks
 
     @property
+    def claimed(self) -> int:
+        """The most messages of our own feed that a connected peer claims to hold; 0 if none does.
+
+        More than ``clock[feed]`` means that our store is behind (restored from a backup, say): ``append`` raises then.
+        """
+        return self._driver.core.claimed(self.feed)
+
+    @property
     def sessions(self) -> Sequence[Session]:
         """The sessions there are, those still shaking hands included."""
         return tuple(self._driver.sessions.values())

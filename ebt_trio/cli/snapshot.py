@@ -84,7 +84,7 @@ class Snapshot:
             ebt.statistics(),
             peers,
             ebt.clock,
-            ebt._driver.core.claimed(ebt.feed),
+            ebt.claimed,
         )
 
     def as_json(self) -> dict[str, Any]:
