@@ -11,11 +11,12 @@ import pytest
 import ebt_trio.core
 from ebt_trio.core import events as ev
 from ebt_trio.core.actions import What
-from ebt_trio.core.types import FeedId, Run, SessionId
+from ebt_trio.core.types import FeedId, PeerId, Run, SessionId
 
 if TYPE_CHECKING:
     from conftest import Bench
 
+F = FeedId("f")
 CORE = sorted(Path(next(iter(ebt_trio.core.__path__))).glob("*.py"))
 FORBIDDEN = {"trio", "anyio", "asyncio", "threading", "time", "socket", "select", "os"}
 
@@ -204,3 +205,25 @@ def test_reprs_for_those_who_debug(bench: type[Bench]) -> None:
     assert repr(link) == "<Link 1 'bob' down>"
     assert Run(FeedId("f"), 3, [b"", b""]).last == 4
     assert SessionId(1) == 1
+
+
+def test_what_a_session_claims_and_shares(bench: type[Bench]) -> None:
+    """For who has to judge what a session sends."""
+    peer = bench(have={"f": 2})
+    session = SessionId(1)
+    core = peer.core
+    assert (core.sessions, core.peer(session), core.heard(session, F), core.shares(session, F)) == ([], None, 0, False)
+    peer.up("bob", "f=5,lazy", "g=declined", "end")
+    assert (core.sessions, core.peer(session)) == ([session], "bob")
+    assert (core.heard(session, F), core.heard(session, FeedId("g")), core.heard(session, FeedId("h"))) == (5, 0, 0)
+    assert core.shares(session, F)
+    assert not core.shares(session, FeedId("g"))
+    assert not core.shares(session, FeedId("never heard of"))
+    peer.handle(ev.Disproved(session, F, "by hand"))
+    assert not core.shares(session, F)
+    peer.handle(ev.Unblock(PeerId("bob"), F))
+    assert core.shares(session, F)
+    peer.unfollow("f")
+    assert not core.shares(session, F)
+    peer.down("bob")
+    assert (core.sessions, core.peer(session), core.heard(session, F)) == ([], None, 0)
