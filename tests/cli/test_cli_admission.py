@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -173,7 +174,17 @@ def test_append_beside_a_node_whose_peers_have_more(ebt: Runner, start: Start, w
     ebt.ok("allow", mallory.id, home="here")
     node = start(ebt.path / "here", "--listen", LOCAL)
 
+    # Begun while all seemed well: it is asked again for all that comes later.
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "ebt_trio.cli", "--home", str(ebt.path / "here"), "append"], stdin=subprocess.PIPE
+    )
+    assert begun.stdin is not None
+    begun.stdin.write(b"in time\n")
+    begun.stdin.flush()
+    wait(lambda: ebt("log", home="here").out == b"1\n2\n3\nin time\n")
+
     async def claim() -> None:
+        assert begun.stdin is not None
         transport = await connect(node.urls[0], identity=mallory)
         notes = Notes({FeedId(ours): 5 << 1})
         for frame in (Hello(mallory.id, "", b"s" * 16, b"i" * 8, 1 << 20, True, 1), Resume(b""), notes, Notes()):
@@ -184,12 +195,15 @@ def test_append_beside_a_node_whose_peers_have_more(ebt: Runner, start: Start, w
             return json.loads(done.stdout)["node"].get("claimed") == 5
 
         await trio.to_thread.run_sync(lambda: wait(refused))
+        begun.stdin.write(b"too late\n")
+        begun.stdin.close()
+        assert await trio.to_thread.run_sync(begun.wait, 60) == 1
         for arguments, stdin in ((["append", "x"], b""), (["append"], b"x\n")):
             done = process(ebt.path / "here", *arguments, stdin=stdin)
             assert done.returncode == 1
-            assert b"a peer has 5 messages of your feed, 3 are stored here" in done.stderr
+            assert b"a peer has 5 messages of your feed, 4 are stored here" in done.stderr
         await transport.aclose()
 
     trio.run(claim)
-    assert ebt("log", home="here").out == b"1\n2\n3\n"
+    assert ebt("log", home="here").out == b"1\n2\n3\nin time\n"
     wait(lambda: ebt("append", "now", home="here").status == 0, node.said)

@@ -215,6 +215,18 @@ def test_a_message_that_cannot_be_decoded_stops_nothing(ebt: Runner) -> None:
     assert "1 message could not be decoded" in result.err
 
 
+def test_a_number_too_long_to_write_stops_nothing(ebt: Runner) -> None:
+    """Python refuses to write integers of more than 4,300 digits; CBOR, and so any author, does not."""
+    ebt.init()
+    store_messages(ebt.path / "home" / "store.db", signed("a", 10**5000, "b"))
+    for options, written in (([], b"a\nb\n"), (["--json"], None)):
+        result = ebt("log", OTHER.id, *options)
+        assert result.status == 1
+        assert f"message 2 of {OTHER.id} cannot be written" in result.err
+        assert "internal error" not in result.err
+        assert result.out == written if written else result.out.count(b"\n") == 2
+
+
 def test_a_broken_pipe_is_quiet(tmp_path: Path, ebt: Runner) -> None:
     ebt.init()
     ebt("append", stdin=b"some text to fill the pipe\n" * 20_000)
