@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final
 
 from .feed import Class, Feed
 from .link import Link
+
+AT_ONCE: Final = 64
+"""Thousands may wait, mostly for one place: not all are looked at for that."""
 
 
 class Waiting:
@@ -36,7 +41,9 @@ class Waiting:
         while again:
             again = False
             for link in list(self._links):
-                for number in list(link.waiting):
+                if not link.has_room:
+                    continue
+                for number in list(islice(link.waiting, AT_ONCE)):
                     if not link.has_room:
                         break
                     del link.waiting[number]
