@@ -48,7 +48,7 @@ class PlainFormat(Format):
             raise LocalProtocolError(f"a feed id is text that UTF-8 can encode, not {feed!r}") from None
         if not 1 <= size <= MAX_FEED_BYTES:
             raise LocalProtocolError(f"a feed id has 1 to {MAX_FEED_BYTES} bytes of UTF-8, not {size}")
-        if any(unicodedata.category(character) == "Cc" for character in feed):
+        if not feed.isprintable() and any(unicodedata.category(character) == "Cc" for character in feed):
             raise LocalProtocolError(f"a feed id has no control characters: {feed!r}")
         return FeedId(feed)
 
