@@ -393,3 +393,19 @@ def test_a_store_that_failed_excuses_the_owner_once(bench: type[Bench]) -> None:
     assert not [report for report in peer.reports if report.what is What.STALLED]
     peer.wait(30)
     assert [report.peer for report in peer.reports if report.what is What.STALLED][:1] == ["bob"]
+
+
+def test_a_store_that_goes_on_failing_is_tried_once_a_while(bench: type[Bench]) -> None:
+    """At once after the first failure, and after that whenever the owner would have stalled."""
+    peer = asked(bench)
+    for expected in (["f=0,eager"], []):
+        peer.hear("bob", "f:1")
+        peer.fails()
+        assert peer.out("bob") == expected
+    for _ in range(3):
+        peer.wait(5)
+        assert peer.out("bob") == ["f=0,eager"]
+        peer.hear("bob", "f:1")
+        peer.fails()
+        assert peer.out("bob") == []
+    assert not [report for report in peer.reports if report.what is What.STALLED]
