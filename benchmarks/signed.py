@@ -1,6 +1,6 @@
 """What signing costs: CPU time per message of bulk replication, plain and signed, side by side in one run.
 
-    python benchmarks/signed.py [--messages N] [--size BYTES] [--rounds N]
+    python -m benchmarks.signed [--messages N] [--size BYTES] [--rounds N]
 
 Both peers run in this process, over TCP, from one store to another, in memory and in SQLite files. CPU time is that of
 the process, from the first connection until everything is durable at the other end; plain and signed take turns.
@@ -16,35 +16,11 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from ebt_trio import EBT, Identity, MemoryStore, SQLiteStore, connect, listen
+from benchmarks.throughput import Ids, replicate
+from ebt_trio import Identity, MemoryStore, SQLiteStore
 from ebt_trio.abc import Store
 
-BATCH = 1000
-
-
-Ids = tuple[str, str] | tuple[Identity, Identity]
-
-
-async def replicate(ids: Ids, stores: tuple[Store, Store], messages: int, size: int) -> tuple[float, float]:
-    """µs of CPU per message: to append, and to replicate."""
-    content = b"x" * size
-    async with (
-        EBT(ids[0], stores[0]) as alice,
-        EBT(ids[1], stores[1]) as bob,
-        await listen("tcp://127.0.0.1:0") as listener,
-    ):
-        bob.follow(alice.feed)
-        began = time.process_time()
-        for done in range(0, messages, BATCH):
-            await alice.append_many([content] * min(BATCH, messages - done))
-        written = time.process_time()
-        async with trio.open_nursery() as nursery:
-            await nursery.start(alice.serve, listener)
-            async with bob.session(await connect(listener.urls[0])):
-                await bob.wait_for({alice.feed: messages})
-                replicated = time.process_time()
-            nursery.cancel_scope.cancel()
-    return (written - began) / messages * 1e6, (replicated - written) / messages * 1e6
+URL = "tcp://127.0.0.1:0"
 
 
 def main() -> None:
@@ -62,13 +38,15 @@ def main() -> None:
             for kind, ids in kinds.items():
                 with TemporaryDirectory() as folder:
                     stores = _stores(place, Path(folder))
-                    taken[kind].append(trio.run(replicate, ids, stores, options.messages, options.size))
+                    seconds = trio.run(replicate, ids, stores, URL, options.messages, options.size, time.process_time)
+                    writing, replicating = (1e6 * part / options.messages for part in seconds[:2])
+                    taken[kind].append((writing, replicating))
         middle: dict[str, float] = {}
         for kind, rounds in taken.items():
-            replicating = sorted(seconds for _, seconds in rounds)
-            middle[kind] = median(replicating)
-            appending = median(seconds for seconds, _ in rounds)
-            spread = f"{replicating[0]:.2f}-{replicating[-1]:.2f}"
+            costs = sorted(cost for _, cost in rounds)
+            middle[kind] = median(costs)
+            appending = median(cost for cost, _ in rounds)
+            spread = f"{costs[0]:.2f}-{costs[-1]:.2f}"
             print(f"{place:<8} {kind:<8} {appending:>8.2f} {middle[kind]:>10.2f} {spread:>14}")
         print(f"signed : plain, replicating, {place}: {middle['signed'] / middle['plain']:.2f}", flush=True)
 

@@ -10,31 +10,42 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import trio
 
-from ebt_trio import EBT, MemoryStore, SQLiteStore, connect, listen
+from ebt_trio import EBT, Identity, MemoryStore, SQLiteStore, connect, listen
 from ebt_trio.abc import Store
 
 BATCH = 1000
 
 
-async def replicate(stores: tuple[Store, Store], url: str, messages: int, size: int) -> tuple[float, float, float]:
-    """Seconds to write, seconds to replicate, and bytes on the wire per message."""
+Ids = tuple[str, str] | tuple[Identity, Identity]
+
+
+async def replicate(
+    ids: Ids,
+    stores: tuple[Store, Store],
+    url: str,
+    messages: int,
+    size: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[float, float, float]:
+    """Seconds to write, seconds to replicate, by ``clock``, and bytes on the wire per message."""
     content = b"x" * size
-    async with EBT("alice", stores[0]) as alice, EBT("bob", stores[1]) as bob, await listen(url) as listener:
-        bob.follow("alice")
-        began = time.perf_counter()
+    async with EBT(ids[0], stores[0]) as alice, EBT(ids[1], stores[1]) as bob, await listen(url) as listener:
+        bob.follow(alice.feed)
+        began = clock()
         for done in range(0, messages, BATCH):
             await alice.append_many([content] * min(BATCH, messages - done))
-        written = time.perf_counter()
+        written = clock()
         async with trio.open_nursery() as nursery:
             await nursery.start(alice.serve, listener)
             async with bob.session(await connect(listener.urls[0])):
-                await bob.wait_for({"alice": messages})
-                replicated = time.perf_counter()
+                await bob.wait_for({alice.feed: messages})
+                replicated = clock()
                 sent = alice.statistics().bytes_sent
                 assert alice.statistics().messages_sent == messages
             nursery.cancel_scope.cancel()
@@ -52,7 +63,7 @@ async def main(messages: int, size: int) -> None:
             for kind in ("memory", "sqlite"):
                 files = [Path(folder, f"{transport}-{name}.db") for name in ("alice", "bob")]
                 made = [MemoryStore() if kind == "memory" else SQLiteStore(file) for file in files]
-                writing, replicating, wire = await replicate((made[0], made[1]), url, messages, size)
+                writing, replicating, wire = await replicate(("alice", "bob"), (made[0], made[1]), url, messages, size)
                 each = 1e6 / messages
                 print(
                     f"{transport:<10} {kind:<8} {writing * each:>10.2f} {replicating * each:>13.2f} "

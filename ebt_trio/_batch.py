@@ -79,8 +79,9 @@ class Batch:
             raise OutOfPlace(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
         if self._forks:
             self._forks.check_run(run, job.action.session)
-        if self._format.needs_previous and run.first <= head:
-            run = await self._rest(run, head)
+        if self._format.needs_previous and run.first <= head:  # another process has moved our head meanwhile
+            await self._forks.check_held(run)
+            run = _behind(run, head)
             if not run.payloads:
                 return False
         previous = await self._previous(run.feed, run.first - 1)
@@ -129,7 +130,7 @@ class Batch:
             if run.last <= head or run.first > head + 1:
                 continue
             if run.first <= head:
-                run = Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
+                run = _behind(run, head)
             try:
                 self._forks.check_run(run, None)
                 self._format.validate(run, await self._previous(run.feed, run.first - 1))
@@ -139,13 +140,6 @@ class Batch:
                     self._forks.found(exc.fork, str(exc), run, None)
             else:
                 self._plan(run, job, len(run.payloads))
-
-    async def _rest(self, run: Run, head: int) -> Run:
-        """What is behind our head, which another process has moved meanwhile; what is not has to be what it stored."""
-        count = min(run.last, head) - run.first + 1
-        (held,) = await self._store.read([Range(run.feed, run.first, count)], 2 * sum(map(len, run.payloads)))
-        self._format.compare(Run(run.feed, run.first, held), run)
-        return Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
 
     async def _check_room(self, run: Run, most: int) -> None:
         """:raises InvalidMessage: the feed would be longer than we take"""
@@ -181,6 +175,11 @@ class Batch:
         except EBTError as exc:
             raise exc if isinstance(exc, StoreError) else StoreError(str(exc)) from exc
         return found[0] if found else None
+
+
+def _behind(run: Run, head: int) -> Run:
+    """What is new of a run that begins at or before our head."""
+    return Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
 
 
 def check_size(feed: FeedId, sequence: int, payload: bytes, limits: Limits) -> None:

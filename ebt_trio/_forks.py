@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -128,20 +127,17 @@ class Forks:
         fork = self._forks.get(feed)
         if fork is None:
             raise LocalProtocolError(f"feed {feed} has not forked: there is nothing to resolve")
-        if keep not in ("ours", "theirs"):
-            raise LocalProtocolError(f"keep is 'ours' or 'theirs', not {keep!r}")
-        if fork.kept == keep:
+        decided = fork.decided(keep)
+        if decided == fork:
             return
-        if fork.kept == "theirs":
-            raise LocalProtocolError(f"our messages of feed {feed} have been deleted already, to keep theirs")
-        self._forks[feed] = decided = replace(fork, kept=keep)
+        self._forks[feed] = decided
         self._pending.fork(decided)
         self._lift_refusals(feed)
         if keep == "ours":
             self._go_on(feed)
+            self._changed()
         else:
             self._fetch_again(feed)
-        self._changed()
 
     def _astray(self, fork: Fork, run: Run, session: SessionId | None) -> bool:
         """We are fetching the branch to keep; what has come does not fit what we have got so far. Which is wrong?
@@ -176,9 +172,7 @@ class Forks:
             self._follow(feed, self.wished.pop(feed))
 
     def _fetch_again(self, feed: FeedId) -> None:
-        if feed in self._core.follows:
-            self.wished[feed] = self._core.wanted(feed)
-            self._handle(Unfollow(feed))
+        self._hold(feed)
         self._pending.forget(feed)
         self._changed()
 
@@ -216,17 +210,25 @@ class Forks:
         elif session is not None:
             self._sources.setdefault(run.feed, set()).add(session)
 
-    async def compare(self, run: Run, session: SessionId) -> str | None:
-        """A run that we did not need, with what we hold. Returns what is wrong with it, if its sender is to blame."""
+    async def check_held(self, run: Run) -> None:
+        """What we hold already of a run should be what we hold.
+
+        :raises InvalidMessage: it is not, and is not valid
+        :raises ForkDetected: it is not, and is valid
+        :raises StoreError: it cannot be read
+        """
         feed = run.feed
         first = max(run.first, self._core.first(feed))
         count = min(run.last, self._core.clock.get(feed, 0)) - first + 1
-        if count <= 0:
-            return None
-        theirs = Run(feed, first, run.payloads[first - run.first :])
+        if count > 0:
+            theirs = Run(feed, first, run.payloads[first - run.first :])
+            (held,) = await self._store.read([Range(feed, first, count)], 2 * sum(map(len, theirs.payloads)))
+            self._format.compare(Run(feed, first, held), theirs)
+
+    async def compare(self, run: Run, session: SessionId) -> str | None:
+        """A run that we did not need, with what we hold. Returns what is wrong with it, if its sender is to blame."""
         try:
-            held = await self._store.read([Range(feed, first, count)], 2 * sum(map(len, theirs.payloads)))
-            self._format.compare(Run(feed, first, held[0]), theirs)
+            await self.check_held(run)
         except InvalidMessage as error:
             return str(error)
         except ForkDetected as error:

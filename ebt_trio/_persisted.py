@@ -31,7 +31,6 @@ async def load(driver: Driver) -> None:
         driver.handle(Loaded(heads))
         after = heads[-1].feed
     driver.forks.load(await driver.store.forks())
-    driver.forks.follow(FeedId(driver.me))
     await _load_follows(driver)
     await _load_blocks(driver)
 
@@ -87,7 +86,7 @@ async def _load_follows(driver: Driver) -> None:
             after = page[-1][0]
         known, own = driver.forks.follows, FeedId(driver.me)
         if own not in known:
-            driver.forks.follow(own)  # deleted, to fetch another branch
+            driver.forks.follow(own)  # at the start, and when it has been deleted to fetch another branch
         for feed, last in rows.items():
             if feed not in known and feed not in undecided:
                 driver.forks.follow(feed, last)

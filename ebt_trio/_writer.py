@@ -184,7 +184,8 @@ class Writer:
         for feed, first, payloads in pieces:
             while payloads and self._bye is None:
                 fits = fitting(feed, payloads, room)
-                count = driver.format.endable(feed, first, payloads[:fits]) if fits else 0
+                taken = payloads if fits == len(payloads) else payloads[:fits]
+                count = driver.format.endable(feed, first, taken) if fits else 0
                 if not count:
                     if not runs:
                         detail = UNSIGNED.format(first=first) if fits else ""
@@ -193,7 +194,8 @@ class Writer:
                     await self._wire.send(Messages(runs))
                     runs, room = [], self.their_frame
                     continue
-                taken = payloads if count == len(payloads) else payloads[:count]
+                if count < fits:
+                    taken = taken[:count]
                 if not driver.core.commit_run(self._session, feed, first, count, trio.current_time()):
                     break
                 runs.append(Run(feed, first, taken))

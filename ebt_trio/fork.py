@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cbor2
 
 from .core.types import FeedId, Run
-from .errors import StoreError
+from .errors import LocalProtocolError, StoreError
 
 __all__ = ["Fork", "Keep"]
 
@@ -43,6 +43,17 @@ class Fork:
         if keep == "ours":
             return Run(self.feed, self.sequence, self.ours)
         return Run(self.feed, self.theirs_first, self.theirs)
+
+    def decided(self, keep: Keep) -> Fork:
+        """With the user's decision.
+
+        :raises LocalProtocolError: no such branch, or what would be kept is deleted already
+        """
+        if keep not in ("ours", "theirs"):
+            raise LocalProtocolError(f"keep is 'ours' or 'theirs', not {keep!r}")
+        if self.kept == "theirs" and keep == "ours":
+            raise LocalProtocolError(f"our messages of feed {self.feed} have been deleted already, to keep theirs")
+        return replace(self, kept=keep)
 
     def to_bytes(self) -> bytes:
         """For a store: all but ``feed`` and ``kept``, as CBOR."""

@@ -29,26 +29,24 @@ def count(arrived: Arrivals, runs: Sequence[Run], stored: Sequence[FeedHead | St
                 arrived.ages.extend(age(payload[2:10]) for payload in run.payloads)
 
 
-class CountingMemory(MemoryStore):
-    """Says what is stored; so does :class:`CountingSQLite`."""
+class Counting(Store):
+    """Over a store: says what is stored."""
 
     arrived: Arrivals | None = None
 
     async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
-        stored = await super().append(runs)
+        stored = await super().append(runs)  # type: ignore[safe-super]
         if self.arrived is not None:
             count(self.arrived, runs, stored)
         return stored
 
 
-class CountingSQLite(SQLiteStore):
-    arrived: Arrivals | None = None
+class CountingMemory(Counting, MemoryStore):
+    pass
 
-    async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
-        stored = await super().append(runs)
-        if self.arrived is not None:
-            count(self.arrived, runs, stored)
-        return stored
+
+class CountingSQLite(Counting, SQLiteStore):
+    pass
 
 
 async def fill(store: Store, format: Format, names: Sequence[str], heads: Sequence[int], size: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 import click
 import trio
 
 from ..abc import Change
+from ..errors import LocalProtocolError
 from ..fork import Keep
 from ..limits import Limits
 from .errors import Failure
@@ -50,10 +50,11 @@ async def _resolve(home: Home, feed: str, keep: Keep) -> None:
         fork = next((fork for fork in await store.forks() if fork.feed == feed), None)
         if fork is None:
             raise Failure(f"feed {feed} has not forked: there is nothing to resolve")
-        if fork.kept == keep:
+        try:
+            decided = fork.decided(keep)
+        except LocalProtocolError as exc:
+            raise Failure(str(exc)) from exc
+        if decided == fork:
             return
-        if fork.kept == "theirs":
-            raise Failure(f"the messages of feed {feed} that were here have been deleted already, to keep theirs")
-        forget = [fork.feed] if keep == "theirs" else []
-        change = Change(forks=[replace(fork, kept=keep)], forget=forget)
+        change = Change(forks=[decided], forget=[fork.feed] if keep == "theirs" else [])
         await store.update(change, keep_peers=Limits().remembered_peers)

@@ -75,15 +75,9 @@ class PeerClock:
 
     def digest(self) -> int:
         """The sum modulo 2^128 of :func:`entry_digest` over all entries."""
-        names, values = self._names, self.values
-        digest = self._digest
-        for number, old in self._undigested.items():  # as in _step; after a first session this may be every feed
-            if old != NONE:
-                digest -= entry_digest(names[number], old)
-            if (new := values[number]) != NONE:
-                digest += entry_digest(names[number], new)
+        for number, old in self._undigested.items():
+            self._digest = self._step(self._digest, number, old, self.values[number])
         self._undigested.clear()
-        self._digest = digest % _MODULUS
         return self._digest
 
     def changed_since(self, digest: int) -> set[int] | None:
