@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -12,7 +13,7 @@ import trio
 from ._batch import MAX_ATTEMPTS, Batch, OutOfPlace, Planned, TryAgain
 from ._changes import PendingChange
 from ._forks import Forks
-from ._jobs import Add, Asked, Flush, Job, Receive, Write
+from ._jobs import Add, Arrival, Asked, Flush, Job, Receive, Write
 from ._tail import Tail
 from .abc import Format, Store
 from .core.actions import Append, What
@@ -66,6 +67,8 @@ class Commits:
     ) -> None:
         self.pending = pending
         """Call :meth:`changed` after putting something in."""
+        self.stored = 0
+        """How many transactions there were."""
         self._me = me
         self._sizes: dict[FeedId, int] = {}
         self._core = core
@@ -77,7 +80,9 @@ class Commits:
         self._handle = handle
         self._report = report
         self._jobs: list[Job] = []
-        self._batch: list[Job] = []
+        self._batch: Sequence[Job] = ()
+        self._is_busy = False
+        self._failure: BaseException | None = None
         self._wake = trio.Event()
         self._scope = trio.CancelScope()
         self._save_at = float("inf")
@@ -87,11 +92,16 @@ class Commits:
 
     # -- for others -------------------------------------------------------------------------------------------------
 
-    def receive(self, action: Append) -> Receive:
-        """The core wants this stored. Await the job's ``done``, or don't."""
-        job = Receive(action)
-        self._submit(job)
-        return job
+    async def receive(self, appends: Sequence[Append]) -> Arrival:
+        """The core wants this stored. Await the arrival's ``done``, or don't: nothing here waits, nor is cancelled."""
+        arrival = Arrival(len(appends))
+        jobs = [Receive(action, arrival) for action in appends]
+        if self._is_free:
+            with self._alone(jobs):
+                await self._store_messages(jobs)
+        else:
+            self._submit(jobs)
+        return arrival
 
     async def ask(self, job: Write | Add | Flush) -> None:
         """Have a job done. Cancellable until it is handed to the store, shielded after.
@@ -99,10 +109,20 @@ class Commits:
         :raises StoreError: the store failed
         :raises EBTError: why the job cannot be done
         """
-        self._submit(job)
+        await trio.lowlevel.checkpoint()
+        if self._is_free and not isinstance(job, Flush):
+            with self._alone([job]):
+                await self._store_messages([job])
+        else:
+            self._submit([job])
         await job.wait(lambda: self._jobs.remove(job))
         if job.error is not None:
             raise job.error
+
+    @property
+    def _is_free(self) -> bool:
+        """Whoever has something to be stored may do it himself: nothing waits before it, and nothing in it waits."""
+        return self._store.immediate and not (self._is_busy or self._jobs or self._ended)
 
     def changed(self) -> None:
         """There is something in :attr:`pending`, for the next commit."""
@@ -119,10 +139,10 @@ class Commits:
         self._stopping = True
         self._wake.set()
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, jobs: Sequence[Job]) -> None:
         if self._ended:
             raise LocalProtocolError("this EBT is closed")
-        self._jobs.append(job)
+        self._jobs += jobs
         self._wake.set()
 
     def _save_by(self, time: float) -> None:
@@ -133,40 +153,57 @@ class Commits:
 
     async def run(self) -> None:
         """:raises StoreError: the last write, after :meth:`stop`, has failed"""
-        try:
-            while not self._stopping or self._jobs:
-                await self._wait()
-                self._batch, self._jobs = self._jobs, []
-                for job in self._batch:
-                    if isinstance(job, Asked):
-                        job.taken = True
-                await self._store_messages(self._batch)
-                flushes = [job for job in self._batch if isinstance(job, Flush)]
+        while self._jobs or self._is_busy or not self._stopping:
+            await self._wait()
+            jobs, self._jobs = self._jobs, []
+            with self._alone(jobs):
+                await self._store_messages(jobs)
+                flushes = [job for job in jobs if isinstance(job, Flush)]
                 if flushes or trio.current_time() >= self._save_at:
                     error = await self._save(everything=bool(flushes))
                     for flush in flushes:
                         flush.finish(error)
-                self._batch = []
-            self._ended = True
+        self._ended = True
+        with self._alone(()):
             error = await self._save(everything=True)
-        except BaseException as exc:
-            self._abandon(exc)
-            raise
         if error is not None:
             raise error
 
     async def _wait(self) -> None:
-        while not (self._jobs or self._stopping or trio.current_time() >= self._save_at):
+        await trio.lowlevel.checkpoint()  # a job may come back, from a store that waits for nothing
+        while self._is_busy or not (self._jobs or self._stopping or trio.current_time() >= self._save_at):
             self._wake = trio.Event()
             with trio.CancelScope(deadline=self._save_at) as self._scope:
                 await self._wake.wait()
+            if self._failure is not None:
+                raise StoreError("nothing can be written any more") from self._failure
+
+    @contextmanager
+    def _alone(self, jobs: Sequence[Job]) -> Generator[None, None, None]:
+        """One task at a time has the store do something, and these jobs."""
+        self._is_busy = True
+        self._batch = jobs
+        for job in jobs:
+            if isinstance(job, Asked):
+                job.taken = True
+        try:
+            yield
+        except BaseException as exc:
+            self._abandon(exc)
+            raise
+        self.stored += 1
+        self._batch = ()
+        self._is_busy = False
+        if self._jobs or self._stopping:
+            self._wake.set()
 
     def _abandon(self, exc: BaseException) -> None:
         """A bug, here or in a store or format: let nobody wait for ever."""
-        self._ended = True
+        self._ended, self._failure, self._is_busy = True, exc, False
+        self._wake.set()
         for job in (*self._batch, *self._jobs):
             if isinstance(job, Receive):
-                job.done.set()
+                job.arrival.done.set()
             else:
                 job.finish(StoreError(f"nothing can be written any more: {exc!r}"))
 
@@ -189,16 +226,13 @@ class Commits:
             error = self._store_failed(exc, "messages could not be stored")
             outcomes = [error] * len(planned)
         conflicts: list[Write | Receive] = []
-        for number, (plan, outcome) in enumerate(zip(planned, outcomes, strict=True), 1):
-            if number % AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
-            job = plan.job
-            if isinstance(outcome, SequenceGap) and not isinstance(job, Add) and job.attempts < MAX_ATTEMPTS:
-                conflicts.append(job)
-            else:
-                self._settle(plan, outcome)
+        for start in range(0, len(planned), AT_ONCE):
+            if start:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            conflicts += self._settle(planned[start : start + AT_ONCE], outcomes[start : start + AT_ONCE])
         self._finish_adds(jobs)
-        await self._look_again(conflicts)
+        if conflicts:
+            await self._look_again(conflicts)
 
     async def _plan(self, batch: Batch, job: Job) -> None:
         try:
@@ -206,7 +240,8 @@ class Commits:
                 case Receive():
                     job.attempts += 1
                     if not await batch.receive(job):
-                        self._received(job, self._core.clock.get(job.action.run.feed, 0))
+                        feed = job.action.run.feed
+                        self._received([job], [(feed, self._core.clock.get(feed, 0))])
                 case Write():
                     job.attempts += 1
                     await batch.write(job)
@@ -225,32 +260,50 @@ class Commits:
             else:
                 job.finish(exc)
 
-    def _settle(self, plan: Planned, outcome: FeedHead | StoreError) -> None:
-        run, job = plan.run, plan.job
-        if isinstance(outcome, StoreError):
+    def _settle(
+        self, planned: Sequence[Planned], outcomes: Sequence[FeedHead | StoreError]
+    ) -> Sequence[Write | Receive]:
+        """Tell the core, all it has asked for at once, and who waits. Returns those whose sequences were taken."""
+        conflicts: list[Write | Receive] = []
+        received: list[Receive] = []
+        heads: list[tuple[FeedId, int]] = []
+        for plan, outcome in zip(planned, outcomes, strict=True):
+            run, job = plan.run, plan.job
+            if isinstance(outcome, StoreError):
+                if isinstance(outcome, SequenceGap) and not isinstance(job, Add) and job.attempts < MAX_ATTEMPTS:
+                    conflicts.append(job)
+                else:
+                    self._failed(job, outcome)
+                continue
+            if outcome.head == run.last:
+                self._tail.add(run)
+            else:
+                self._tail.drop(run.feed)
             if isinstance(job, Receive):
-                self._refused(job, outcome)
-            elif isinstance(job, Write):
-                job.finish(_own(outcome))
-            elif not isinstance(outcome, SequenceGap):
-                job.error = job.error or _own(outcome)
-            return
-        if outcome.head == run.last:
-            self._tail.add(run)
-        else:
-            self._tail.drop(run.feed)
-        if isinstance(job, Receive):
-            self._received(job, outcome.head)
-            return
-        self._handle(Stored(run.feed, outcome.head, outcome.first))
-        if isinstance(job, Write):
-            job.finish()
-        else:
-            job.new += plan.new
+                received.append(job)
+                heads.append((run.feed, outcome.head))
+                continue
+            self._handle(Stored(run.feed, outcome.head, outcome.first))
+            if isinstance(job, Write):
+                job.finish()
+            else:
+                job.new += plan.new
+        if received:
+            self._received(received, heads)
+        return conflicts
 
-    def _received(self, job: Receive, head: int) -> None:
-        self._handle(Appended(job.action.session, job.action.run.feed, head))
-        job.done.set()
+    def _failed(self, job: Receive | Write | Add, error: StoreError) -> None:
+        if isinstance(job, Receive):
+            self._refused(job, error)
+        elif isinstance(job, Write):
+            job.finish(_own(error))
+        elif not isinstance(error, SequenceGap):
+            job.error = job.error or _own(error)
+
+    def _received(self, jobs: Sequence[Receive], heads: Sequence[tuple[FeedId, int]]) -> None:
+        self._handle(Appended(heads))
+        for job in jobs:
+            job.arrival.finish_one()
 
     def _refused(self, job: Receive, exc: Exception) -> None:
         action = job.action
@@ -263,7 +316,7 @@ class Commits:
             blame = AppendError.DROPPED
         held = self._core.clock.get(feed, 0)
         self._handle(AppendFailed(action.session, feed, held, blame, str(exc)))
-        job.done.set()
+        job.arrival.finish_one()
 
     def _has_forked(self, exc: ForkDetected, run: Run, session: SessionId) -> bool:
         """True: not the fault of whoever sent it."""

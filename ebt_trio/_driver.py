@@ -17,7 +17,6 @@ from ._changes import PendingChange
 from ._commits import Commits
 from ._events import Events
 from ._forks import Forks
-from ._jobs import Receive
 from ._pulse import Pulse
 from ._tail import Tail
 from ._throttle import Throttle
@@ -170,9 +169,10 @@ class Driver:
     def new_session_id(self) -> SessionId:
         return SessionId(next(self._numbers))
 
-    def handle(self, event: Event) -> list[Receive]:
-        """Let the core take an event in, and do what it says. Returns what it wants stored, which is on its way."""
-        stored: list[Receive] = []
+    def handle(self, event: Event) -> list[Append]:
+        """Let the core take an event in, and do what it says. Returns what it wants stored: only messages cause that,
+        and who brings them hands it to :attr:`commits`."""
+        appends: list[Append] = []
         closes: list[Close] = []
         for action in self.core.handle(event, trio.current_time()):
             match action:
@@ -180,7 +180,7 @@ class Driver:
                     if (found := self.sessions.get(session)) is not None:
                         found.wake()
                 case Append():
-                    stored.append(self.commits.receive(action))
+                    appends.append(action)
                 case Report():
                     self.events.publish(action)
                 case Close():
@@ -190,14 +190,25 @@ class Driver:
                     self.commits.changed()
         self.rearm()
         self.commits.touched()
-        if isinstance(event, Appended | Stored):
-            for observer in self.observers:
-                observer.stored(event.feed)
+        if self.observers:
+            self._tell_observers(event)
         self.changed.fire()
         for close in closes:  # last, since they bring further events
             if (found := self.sessions.get(close.session)) is not None:
                 found.close(close.code, close.text)
-        return stored
+        return appends
+
+    def _tell_observers(self, event: Event) -> None:
+        match event:
+            case Appended(heads):
+                feeds = [feed for feed, _ in heads]
+            case Stored(feed):
+                feeds = [feed]
+            case _:
+                return
+        for observer in self.observers:
+            for feed in feeds:
+                observer.stored(feed)
 
     def report(self, what: What, detail: str, peer: PeerId | None = None, feed: FeedId | None = None) -> None:
         """Something that the core does not know of."""

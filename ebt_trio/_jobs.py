@@ -11,7 +11,21 @@ import trio
 from .core.actions import Append
 from .core.types import FeedId, Run
 
-__all__ = ["Add", "Asked", "Flush", "Job", "Receive", "Write"]
+__all__ = ["Add", "Arrival", "Asked", "Flush", "Job", "Receive", "Write"]
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """Runs that have come together: one event for all that wait for them."""
+
+    left: int = 0
+    done: trio.Event = field(default_factory=trio.Event)
+    """Each of them is stored, or refused."""
+
+    def finish_one(self) -> None:
+        self.left -= 1
+        if not self.left:
+            self.done.set()
 
 
 @dataclass(slots=True, eq=False)
@@ -19,15 +33,16 @@ class Receive:
     """A run that a peer has sent. Its outcome goes to the core; nobody can withdraw it."""
 
     action: Append
-    done: trio.Event = field(default_factory=trio.Event)
+    arrival: Arrival
     attempts: int = 0
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Asked:
-    """One task waits for it, and may give up until it is ``taken`` by the writer."""
+    """One task may wait for it, and may give up until it is ``taken`` by who writes it."""
 
-    task: trio.lowlevel.Task = field(default_factory=trio.lowlevel.current_task)
+    task: trio.lowlevel.Task | None = None
+    """That waits for it."""
     taken: bool = False
     is_done: bool = False
     error: Exception | None = None
@@ -41,14 +56,17 @@ class Asked:
             withdraw()
             return trio.lowlevel.Abort.SUCCEEDED
 
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        if not self.is_done:
+            self.task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(abort)
 
     def finish(self, error: Exception | None = None) -> None:
         """It is done, or, with ``error``, cannot be. The first call counts."""
         if not self.is_done:
             self.error = self.error or error
             self.taken = self.is_done = True
-            trio.lowlevel.reschedule(self.task)
+            if self.task is not None:
+                trio.lowlevel.reschedule(self.task)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -10,7 +10,7 @@ import trio
 
 from ._driver import Driver
 from ._handshake import DEFAULT_FRAME, check, key_of, recall
-from ._jobs import Receive
+from ._jobs import Arrival
 from ._throttle import Throttle
 from ._wire import Wire
 from ._writer import Writer
@@ -198,15 +198,16 @@ class Reader:
         try:
             if self._driver.format.can_fork:
                 await self._compare(runs)
-            stored: list[Receive] = []
+            arrivals: list[Arrival] = []
             for start in range(0, len(runs), AT_ONCE):
-                stored += self._driver.handle(MessagesReceived(self._session, runs[start : start + AT_ONCE]))
+                event = MessagesReceived(self._session, runs[start : start + AT_ONCE])
+                if appends := self._driver.handle(event):
+                    arrivals.append(await self._driver.commits.receive(appends))
                 if start:
                     await trio.lowlevel.checkpoint()
-            for job in stored:
-                # Even an event that is set takes a turn of the loop: for thousands of runs, more than all else.
-                if not job.done.is_set():
-                    await job.done.wait()
+            for arrival in arrivals:
+                if not arrival.done.is_set():  # even an event that is set takes a turn of the loop
+                    await arrival.done.wait()
         finally:
             self._is_busy = False
         self._heard_at = trio.current_time()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import trio
+
 from ._batch import check_size
 from ._driver import Driver
 from .core.types import MAX_SEQUENCE, FeedId, Range, Run
@@ -22,10 +24,11 @@ def messages(driver: Driver, feed: FeedId, first: int, payloads: Sequence[bytes]
 
 
 async def read(driver: Driver, feed: FeedId, first: int, limit: int) -> Sequence[Message]:
-    """At most ``limit`` messages from the store.
+    """At most ``limit`` messages from the store. A checkpoint.
 
     :raises StoreError: the store failed
     """
+    await trio.lowlevel.checkpoint()
     payloads: list[bytes] = []
     while True:
         wanted = Range(feed, first + len(payloads), limit - len(payloads))

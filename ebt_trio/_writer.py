@@ -25,6 +25,8 @@ BATCHES: Final = (64 << 10, 256 << 10)
 need not wait long. A fast link gets more, a slow one less."""
 FAST, SLOW = 0.01, 0.05
 """Seconds that sending them takes."""
+GATHER: Final = 0.001
+"""Seconds at most that messages which come one right after the other wait for a frame to share."""
 PONGS: Final = 16
 """Who sends more PINGs than that without reading gets no answer to the older ones."""
 PING_APART: Final = 0.05
@@ -131,6 +133,17 @@ class Writer:
             self._wakeup = trio.Event()  # before looking: what comes up meanwhile is seen the next time
             if not await self._turn() and self._bye is None:
                 await self._wakeup.wait()
+                await self._gather()
+
+    async def _gather(self) -> None:
+        """Let whoever is appending go on as long as it does so: one frame for many messages costs far less than many."""
+        commits = self._driver.commits
+        until = trio.current_time() + GATHER
+        stored, quiet = commits.stored, 0
+        while quiet < 2 and self._bye is None and trio.current_time() < until:  # 2: who runs first in a turn is random
+            await trio.lowlevel.checkpoint()
+            quiet = quiet + 1 if stored == commits.stored else 0
+            stored = commits.stored
 
     async def _turn(self) -> bool:
         """Send what there is, at most one batch of messages. False: there was nothing."""

@@ -180,6 +180,16 @@ class Store(ABC):
     id: bytes
     """16 random bytes, made with the store, for HELLO; valid from ``open`` on."""
 
+    immediate: bool = False
+    """``append``, ``read``, ``head`` and ``size`` never wait, and are no checkpoints. Then ``EBT`` appends in the task
+    that asks for it, instead of handing over to the one that writes. Not inherited: each class says so of itself, since
+    one that overrides a method may well wait there."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "immediate" not in cls.__dict__:
+            cls.immediate = False
+
     @abstractmethod
     async def open(self, format: str) -> None:
         """Get ready for feeds of this format (``Format.name``); a new store records it.

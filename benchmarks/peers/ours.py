@@ -42,7 +42,7 @@ class Counting(Store):
 
 
 class CountingMemory(Counting, MemoryStore):
-    pass
+    immediate = True
 
 
 class CountingSQLite(Counting, SQLiteStore):

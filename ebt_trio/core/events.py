@@ -129,11 +129,9 @@ class Stored:
 
 @dataclass(slots=True)
 class Appended:
-    """The store has done an :class:`~.actions.Append`; durable up to ``head``."""
+    """The store has done so many :class:`~.actions.Append`: one per entry, feed and up to where it is durable now."""
 
-    session: SessionId
-    feed: FeedId
-    head: int
+    heads: Sequence[tuple[FeedId, int]]
 
 
 class AppendError(Enum):

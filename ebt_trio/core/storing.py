@@ -34,17 +34,18 @@ class Storing:
 
     def appended(self, event: ev.Appended) -> None:
         room = self._room
-        feed = room.intern(event.feed)
-        feed.inflight -= 1
-        if feed.failing:
-            feed.failing = 0
-            feed.asked_again = False
-        if not feed.durable and feed.floor:
-            feed.first = feed.floor + 1
-        if event.head > feed.accepted:
-            feed.accepted = event.head
-            room.ownership.evaluate(feed, room.now)
-        self._advance(feed, event.head)
+        for id, head in event.heads:
+            feed = room.intern(id)
+            feed.inflight -= 1
+            if feed.failing:
+                feed.failing = 0
+                feed.asked_again = False
+            if not feed.durable and feed.floor:
+                feed.first = feed.floor + 1
+            if head > feed.accepted:
+                feed.accepted = head
+                room.ownership.evaluate(feed, room.now)
+            self._advance(feed, head)
 
     def _advance(self, feed: Feed, head: int) -> None:
         """The durable head has moved: everybody who has not declined the feed learns."""

@@ -63,6 +63,8 @@ class MemoryStore(Store):
     No other process can change it, so :meth:`wait_changes` waits for ever. A call that is cancelled has done nothing.
     """
 
+    immediate = True
+
     def __init__(self) -> None:
         self.id = secrets.token_bytes(16)
         self._format: str | None = None
@@ -92,11 +94,11 @@ class MemoryStore(Store):
         return [_head(feed, stored) for feed, stored in self._feeds.page(after, limit)]
 
     async def head(self, feed: FeedId) -> FeedHead:
-        await self._enter()
+        self._check_open()
         return _head(feed, self._feeds.get(feed))
 
     async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
-        await self._enter()
+        self._check_open()
         return [self._append(run) for run in runs]
 
     def _append(self, run: Run) -> FeedHead | StoreError:
@@ -113,7 +115,7 @@ class MemoryStore(Store):
         return _head(run.feed, stored)
 
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
-        await self._enter()
+        self._check_open()
         results: list[list[bytes]] = [[] for _ in ranges]
         gathered, something = 0, False
         for (feed, first, limit), found in zip(ranges, results, strict=True):
@@ -130,7 +132,7 @@ class MemoryStore(Store):
         return results
 
     async def size(self, feed: FeedId) -> int:
-        await self._enter()
+        self._check_open()
         stored = self._feeds.get(feed)
         return 0 if stored is None else sum(map(len, stored.payloads))
 
@@ -185,6 +187,9 @@ class MemoryStore(Store):
 
     async def _enter(self) -> None:
         await trio.lowlevel.checkpoint()
+        self._check_open()
+
+    def _check_open(self) -> None:
         if not self._is_open:
             raise LocalProtocolError("the memory store is not open")
 

@@ -198,7 +198,7 @@ class SimPeer:
             held = self.store.head(run.feed).head
             self.handle(ev.AppendFailed(action.session, run.feed, held, error, "simulated"))
         else:
-            self.handle(ev.Appended(action.session, run.feed, head.head))
+            self.handle(ev.Appended([(run.feed, head.head)]))
 
     def _arm(self) -> None:
         deadline = self.core.next_deadline()

@@ -164,7 +164,7 @@ class StepPeer:
         run = append.run
         head = None if fails else self.store.append(run)
         if head is not None:
-            self.handle(ev.Appended(append.session, run.feed, head.head), now)
+            self.handle(ev.Appended([(run.feed, head.head)]), now)
         else:
             held = self.store.head(run.feed).head
             self.handle(ev.AppendFailed(append.session, run.feed, held, ev.AppendError.STORE), now)

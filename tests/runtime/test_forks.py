@@ -288,12 +288,14 @@ async def test_the_author_finds_her_own(autojump_clock: trio.testing.MockClock) 
                 with pytest.raises(ForkDetected, match="two branches"):
                     await alice.append("more")
             alice.resolve(FEED, "ours")
+            await trio.sleep(1)  # until Bob has shown that what he claims to have is the other branch
             message = await alice.append("more")
         assert (await held(alice))[:5] == mine
         assert message.sequence == 6
         alice.resolve(FEED, "theirs")
         with pytest.raises(ForkDetected, match="not been fetched"):
             await alice.append("too early")
+        await alice.flush()
         async with connected(alice, bob):
             await alice.wait_for({FEED: 6})
             message = await alice.append("on theirs")

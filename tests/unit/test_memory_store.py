@@ -104,7 +104,11 @@ class AppendsInParts(MemoryStore):
     """Cancelled in the middle, it leaves half an append."""
 
     async def append(self, runs: Sequence[Run]) -> Any:
-        return [(await super(AppendsInParts, self).append([run]))[0] for run in runs]
+        heads: list[Any] = []
+        for run in runs:
+            heads += await super().append([run])
+            await trio.lowlevel.checkpoint()
+        return heads
 
 
 class Overwrites(MemoryStore):

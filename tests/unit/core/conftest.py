@@ -108,7 +108,7 @@ class Bench:
         append = self.appends.popleft()
         feed = append.run.feed
         self.heads[feed] = max(self.heads.get(feed, 0), append.run.last)
-        self.handle(ev.Appended(append.session, feed, self.heads[feed]))
+        self.handle(ev.Appended([(feed, self.heads[feed])]))
 
     def disproved(self, label: str, feed: str, detail: str = "by hand") -> None:
         self.handle(ev.Disproved(self._sessions[label], FeedId(feed), detail))
