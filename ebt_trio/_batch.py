@@ -1,4 +1,4 @@
-"""One group commit: which runs the jobs of a batch want stored, checked; see :class:`Batch`."""
+"""Group commits: which runs the jobs of a batch want stored, checked; see :class:`Batch`."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Batch:
         sizes: dict[FeedId, int],
     ) -> None:
         """
-        :param sizes: bytes per feed with what is on its way into the store; outlives the batch, filled as needed
+        :param sizes: bytes per feed with what is on its way into the store; filled as needed
         """
-        self.planned: list[Planned] = []
+        self._planned: list[Planned] = []
         self._me = me
         self._sizes = sizes
         self._core = core
@@ -64,6 +64,12 @@ class Batch:
         self._forks = forks
         self._limits = limits
         self._newest: dict[FeedId, Run] = {}
+
+    def begin(self) -> list[Planned]:
+        """For the next commit; what is planned from here on comes into the list."""
+        self._planned = []
+        self._newest.clear()
+        return self._planned
 
     async def receive(self, job: Receive) -> bool:
         """False: all of it is stored already, by another process.
@@ -155,7 +161,7 @@ class Batch:
 
     def _plan(self, run: Run, job: Receive | Write | Add, new: int) -> None:
         self._newest[run.feed] = run
-        self.planned.append(Planned(run, job, new))
+        self._planned.append(Planned(run, job, new))
 
     def _head(self, feed: FeedId) -> int:
         newest = self._newest.get(feed)

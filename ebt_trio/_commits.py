@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
@@ -69,8 +68,8 @@ class Commits:
         """Call :meth:`changed` after putting something in."""
         self.stored = 0
         """How many transactions there were."""
-        self._me = me
         self._sizes: dict[FeedId, int] = {}
+        self._planned = Batch(me, core, store, format, tail, forks, limits, self._sizes)
         self._core = core
         self._store = store
         self._format = format
@@ -97,8 +96,7 @@ class Commits:
         arrival = Arrival(len(appends))
         jobs = [Receive(action, arrival) for action in appends]
         if self._is_free:
-            with self._alone(jobs):
-                await self._store_messages(jobs)
+            await self._commit(jobs)
         else:
             self._submit(jobs)
         return arrival
@@ -111,8 +109,7 @@ class Commits:
         """
         await trio.lowlevel.checkpoint()
         if self._is_free and not isinstance(job, Flush):
-            with self._alone([job]):
-                await self._store_messages([job])
+            await self._commit([job])
         else:
             self._submit([job])
         await job.wait(lambda: self._jobs.remove(job))
@@ -156,16 +153,9 @@ class Commits:
         while self._jobs or self._is_busy or not self._stopping:
             await self._wait()
             jobs, self._jobs = self._jobs, []
-            with self._alone(jobs):
-                await self._store_messages(jobs)
-                flushes = [job for job in jobs if isinstance(job, Flush)]
-                if flushes or trio.current_time() >= self._save_at:
-                    error = await self._save(everything=bool(flushes))
-                    for flush in flushes:
-                        flush.finish(error)
+            await self._commit(jobs, also=self._save_what_is_due)
         self._ended = True
-        with self._alone(()):
-            error = await self._save(everything=True)
+        error = await self._save(everything=True)
         if error is not None:
             raise error
 
@@ -178,16 +168,16 @@ class Commits:
             if self._failure is not None:
                 raise StoreError("nothing can be written any more") from self._failure
 
-    @contextmanager
-    def _alone(self, jobs: Sequence[Job]) -> Generator[None, None, None]:
-        """One task at a time has the store do something, and these jobs."""
+    async def _commit(
+        self, jobs: Sequence[Job], also: Callable[[Sequence[Job]], Awaitable[None]] | None = None
+    ) -> None:
+        """Store messages, and do what is to be done ``also``; one task at a time does that."""
         self._is_busy = True
         self._batch = jobs
-        for job in jobs:
-            if isinstance(job, Asked):
-                job.taken = True
         try:
-            yield
+            await self._store_messages(jobs)
+            if also is not None:
+                await also(jobs)
         except BaseException as exc:
             self._abandon(exc)
             raise
@@ -210,12 +200,9 @@ class Commits:
     # -- messages ---------------------------------------------------------------------------------------------------
 
     async def _store_messages(self, jobs: Sequence[Job]) -> None:
-        batch = Batch(
-            self._me, self._core, self._store, self._format, self._tail, self._forks, self._limits, self._sizes
-        )
+        planned = self._planned.begin()
         for job in jobs:
-            await self._plan(batch, job)
-        planned = batch.planned
+            await self._plan(job)
         if not planned:
             self._finish_adds(jobs)
             return
@@ -234,7 +221,10 @@ class Commits:
         if conflicts:
             await self._look_again(conflicts)
 
-    async def _plan(self, batch: Batch, job: Job) -> None:
+    async def _plan(self, job: Job) -> None:
+        batch = self._planned
+        if isinstance(job, Asked):
+            job.taken = True
         try:
             match job:
                 case Receive():
@@ -352,6 +342,13 @@ class Commits:
             self._jobs[:0] = conflicts
 
     # -- everything else --------------------------------------------------------------------------------------------
+
+    async def _save_what_is_due(self, jobs: Sequence[Job]) -> None:
+        flushes = [job for job in jobs if isinstance(job, Flush)]
+        if flushes or trio.current_time() >= self._save_at:
+            error = await self._save(everything=bool(flushes))
+            for flush in flushes:
+                flush.finish(error)
 
     async def _save(self, *, everything: bool) -> StoreError | None:
         """Write what is pending, with peers' clocks: all of them, or a portion. Returns what went wrong."""

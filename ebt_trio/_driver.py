@@ -85,7 +85,7 @@ class Driver:
         """Tells this run from others of the same peer, in HELLO."""
         self.should_replicate = should_replicate
         self.core = Replicator(me, config, rng, should_replicate=self._decide, arriving=self._arriving)
-        self.tail = Tail()
+        self.tail = Tail(0) if store.immediate else Tail()
         pending = PendingChange()
         self.forks = Forks(
             self.core,

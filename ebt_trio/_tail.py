@@ -27,7 +27,10 @@ class _Chunk:
 
 
 class Tail:
-    """What was stored last, oldest dropped first, at most ``max_bytes`` of payloads. Works per run, not per message."""
+    """What was stored last, oldest dropped first, at most ``max_bytes`` of payloads. Works per run, not per message.
+
+    With 0 it keeps nothing: a store that does not wait is as near.
+    """
 
     def __init__(self, max_bytes: int = 4 << 20) -> None:
         self._max_bytes = max_bytes
@@ -38,6 +41,8 @@ class Tail:
 
     def add(self, run: Run) -> None:
         """Take a run that has just been stored. The payloads must not change any more."""
+        if not self._max_bytes:
+            return
         size = sum(map(len, run.payloads))
         if size > self._max_bytes:
             self.drop(run.feed)

@@ -71,6 +71,8 @@ class PlainFormat(Format):
             raise InvalidMessage(f"message {sequence} of {feed} cannot be decoded: {error}") from error
 
     def validate(self, run: Run, previous: bytes | None) -> None:
+        if max(map(len, run.payloads)) <= self.max_payload:
+            return
         for sequence, payload in enumerate(run.payloads, run.first):
             if len(payload) > self.max_payload:
                 raise InvalidMessage(
@@ -83,8 +85,10 @@ def encode_content(content: Any) -> bytes:
 
     :raises LocalProtocolError: CBOR has nothing for it, or it would not come back from :func:`decode_content`
     """
-    _check_depth(content, MAX_DEPTH)
     try:
+        if type(content) in _STRINGS_AND_BYTES:
+            return cbor2.dumps(content)  # nothing in it that would not come back
+        _check_depth(content, MAX_DEPTH)
         payload = cbor2.dumps(content)
         decode_content(payload)
     except (cbor2.CBOREncodeError, ValueError, TypeError, OverflowError) as error:
@@ -144,5 +148,6 @@ def _check_depth(value: object, left: int) -> None:
             _check_depth(child, left - 1)
 
 
+_STRINGS_AND_BYTES = frozenset((str, bytes))
 _STRINGS = (str, bytes, bytearray, memoryview)
 _ATOMS = frozenset((*_STRINGS, int, float, bool, type(None)))

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 import trio
@@ -103,32 +103,36 @@ class MemoryStore(Store):
 
     def _append(self, run: Run) -> FeedHead | StoreError:
         stored = self._feeds.get(run.feed)
+        held = _head(run.feed, stored)
         try:
-            skip = already_stored(run, _head(run.feed, stored))
+            skip = already_stored(run, held)
         except StoreError as error:
             return error
-        if skip < len(run.payloads):
-            if stored is None:
-                stored = _Feed(run.first)
-                self._feeds.put(run.feed, stored)
-            stored.payloads.extend(islice(run.payloads, skip, None))
-        return _head(run.feed, stored)
+        if skip == len(run.payloads):
+            return held
+        if stored is None:
+            stored = _Feed(run.first)
+            self._feeds.put(run.feed, stored)
+        stored.payloads.extend(run.payloads[skip:] if skip else run.payloads)
+        return FeedHead(run.feed, stored.first, run.last)
 
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
         self._check_open()
-        results: list[list[bytes]] = [[] for _ in ranges]
-        gathered, something = 0, False
-        for (feed, first, limit), found in zip(ranges, results, strict=True):
+        results: list[Sequence[bytes]] = []
+        room, something = max_bytes, False
+        for feed, first, limit in ranges:
             stored = self._feeds.get(feed)
-            if stored is None or first < stored.first:
-                continue
-            start = first - stored.first
-            for index in range(start, min(start + limit, len(stored.payloads))):
-                payload = stored.payloads[index]
-                if something and (gathered >= max_bytes or gathered + len(payload) > max_bytes):
-                    return results
-                gathered, something = gathered + len(payload), True
-                found.append(payload)
+            found: Sequence[bytes] = ()
+            if stored is not None and first >= stored.first and (room > 0 or not something):
+                start = first - stored.first
+                found = stored.payloads[start : start + max(limit, 0)]
+                size = sum(map(len, found))
+                if size > room:
+                    found = found[: max(_fitting(found, room), not something)]
+                    size = max(room, 0)  # full: a payload further on that would fit stays where it is
+                something = something or bool(found)
+                room -= size
+            results.append(found)
         return results
 
     async def size(self, feed: FeedId) -> int:
@@ -192,6 +196,11 @@ class MemoryStore(Store):
     def _check_open(self) -> None:
         if not self._is_open:
             raise LocalProtocolError("the memory store is not open")
+
+
+def _fitting(payloads: Sequence[bytes], room: int) -> int:
+    """How many of the payloads, from the start, have at most ``room`` bytes together."""
+    return bisect_right(list(accumulate(map(len, payloads))), room)
 
 
 def _head(feed: FeedId, stored: _Feed | None) -> FeedHead:
