@@ -165,7 +165,7 @@ class Batch:
 
     def _head(self, feed: FeedId) -> int:
         newest = self._newest.get(feed)
-        return self._core.clock.get(feed, 0) if newest is None else newest.last
+        return self._core.durable(feed) if newest is None else newest.last
 
     async def _previous(self, feed: FeedId, sequence: int) -> bytes | None:
         if not self._format.needs_previous or sequence < 1:

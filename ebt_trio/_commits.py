@@ -231,7 +231,7 @@ class Commits:
                     job.attempts += 1
                     if not await batch.receive(job):
                         feed = job.action.run.feed
-                        self._received([job], [(feed, self._core.clock.get(feed, 0))])
+                        self._received([job], [(feed, self._core.durable(feed))])
                 case Write():
                     job.attempts += 1
                     await batch.write(job)
@@ -304,7 +304,7 @@ class Commits:
             isinstance(exc, ForkDetected) and self._has_forked(exc, action.run, action.session)
         ):
             blame = AppendError.DROPPED
-        held = self._core.clock.get(feed, 0)
+        held = self._core.durable(feed)
         self._handle(AppendFailed(action.session, feed, held, blame, str(exc)))
         job.arrival.finish_one()
 

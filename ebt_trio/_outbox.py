@@ -33,13 +33,15 @@ def portions(entries: Mapping[FeedId, int], max_frame: int) -> Iterator[Mapping[
         yield portion
 
 
-def fitting(feed: FeedId, payloads: Sequence[bytes], room: int) -> int:
-    """How many of the payloads, from the start, make a run of at most ``room`` bytes."""
-    if run_size(feed, len(payloads), sum(map(len, payloads))) <= room:
-        return len(payloads)
-    size = 0
-    for number, payload in enumerate(payloads):
-        size += len(payload)
-        if run_size(feed, number + 1, size) > room:
-            return number
-    return len(payloads)
+def fitting(feed: FeedId, payloads: Sequence[bytes], room: int) -> tuple[int, int]:
+    """How many of the payloads, from the start, make a run of at most ``room`` bytes; and how many bytes that is."""
+    whole = run_size(feed, len(payloads), sum(map(len, payloads)))
+    if whole <= room:
+        return len(payloads), whole
+    size, fits = 0, 0
+    for number, payload in enumerate(payloads, 1):
+        larger = run_size(feed, number, fits + len(payload))
+        if larger > room:
+            return number - 1, size
+        size, fits = larger, fits + len(payload)
+    return len(payloads), size

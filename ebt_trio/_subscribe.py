@@ -76,7 +76,7 @@ class Subscription:
 
     def _target(self, feed: FeedId) -> int:
         """Up to where there is something to deliver."""
-        head = self._driver.core.clock.get(feed, 0)
+        head = self._driver.core.durable(feed)
         return head if self._targets is None else min(head, self._targets.get(feed, 0))
 
     async def _read(self) -> None:

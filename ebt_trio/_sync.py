@@ -58,7 +58,7 @@ class _Goal:
 
     def stored(self, feed: FeedId) -> None:
         wanted = self._missing.get(feed)
-        if wanted is not None and self._driver.core.clock.get(feed, 0) >= wanted:
+        if wanted is not None and self._driver.core.durable(feed) >= wanted:
             del self._missing[feed]
             if not self._missing:
                 self.pulse.fire()

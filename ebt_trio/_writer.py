@@ -136,7 +136,7 @@ class Writer:
                 await self._gather()
 
     async def _gather(self) -> None:
-        """Let whoever is appending go on as long as it does so: one frame for many messages costs far less than many."""
+        """Let whoever is appending go on as long as it does so: a frame for many costs little more than one for one."""
         commits = self._driver.commits
         until = trio.current_time() + GATHER
         stored, quiet = commits.stored, 0
@@ -194,25 +194,27 @@ class Writer:
         pieces = await self._read(ranges)
         if not pieces:
             await trio.lowlevel.checkpoint()  # nothing of it could be had, the core knows: never spin on that
+        endable, commit, now = driver.format.endable, driver.core.commit_run, trio.current_time()
         for feed, first, payloads in pieces:
             while payloads and self._bye is None:
-                fits = fitting(feed, payloads, room)
+                fits, size = fitting(feed, payloads, room)
                 taken = payloads if fits == len(payloads) else payloads[:fits]
-                count = driver.format.endable(feed, first, taken) if fits else 0
+                count = endable(feed, first, taken) if fits else 0
                 if not count:
                     if not runs:
                         detail = UNSIGNED.format(first=first) if fits else ""
                         driver.handle(TooLarge(self._session, feed, first, detail))
                         break
                     await self._wire.send(Messages(runs))
-                    runs, room = [], self.their_frame
+                    runs, room, now = [], self.their_frame, trio.current_time()
                     continue
                 if count < fits:
                     taken = taken[:count]
-                if not driver.core.commit_run(self._session, feed, first, count, trio.current_time()):
+                    size = run_size(feed, count, sum(map(len, taken)))
+                if not commit(self._session, feed, first, count, now):
                     break
                 runs.append(Run(feed, first, taken))
-                room -= run_size(feed, count, sum(map(len, taken)))
+                room -= size
                 first, payloads = first + count, payloads[count:]
         driver.rearm()
         if runs and self._bye is None:

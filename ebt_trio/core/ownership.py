@@ -237,8 +237,11 @@ class Ownership:
 
     def announced(self, feed: Feed, link: Link, now: float) -> None:
         """What ``link`` says about its head has changed: up, down, or declined."""
-        feed.highest = max(feed.highest, link.heard[feed.number])
-        self.evaluate(feed, now)
+        heard = link.heard[feed.number]
+        if heard > feed.highest:
+            feed.highest = heard
+        if feed.class_ is not Class.IDLE or feed.highest > feed.accepted:
+            self.evaluate(feed, now)  # else nobody is ahead, nor was: the usual case, and nothing to do
 
     def payload(self, feed: Feed, link: Link, now: float) -> None:
         """Any payload of the feed has come, also a duplicate: was the last verdict wrong?"""

@@ -19,9 +19,8 @@ class Proving:
         self._room = room
 
     def sent(self, link: Link, feed: Feed) -> None:
-        """Messages of the feed go out on the session now."""
-        if not link.acks:
-            self._room.hold(link, link.unproved, feed.number, self._room.config.ack_delay)
+        """Messages of the feed go out now, on a session whose other side sends no ACKs."""
+        self._room.hold(link, link.unproved, feed.number, self._room.config.ack_delay)
 
     def pinged(self, event: ev.Pinged) -> None:
         link = self._room.link(event.session)

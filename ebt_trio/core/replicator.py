@@ -94,7 +94,8 @@ class Replicator:
         self._handlers[type(event)](event)
         room.ownership.drain(now)
         for feed in room.ownership.touched:
-            room.timers.arm(feed)
+            if feed.deadline is not None:
+                room.timers.arm(feed)
             if feed.owner is not None and feed.number in feed.owner.pending:
                 room.wake(feed.owner)
         room.ownership.touched.clear()
@@ -131,7 +132,8 @@ class Replicator:
             return False
         room.now = now
         room.track(link, state)
-        self._proving.sent(link, state)
+        if not link.acks:
+            self._proving.sent(link, state)
         return True
 
     def next_deadline(self) -> float | None:
@@ -186,6 +188,11 @@ class Replicator:
         """The first stored sequence; 1 where nothing is stored."""
         state = self._room.known(feed)
         return 1 if state is None else state.first
+
+    def durable(self, feed: FeedId) -> int:
+        """Up to where the store holds the feed: ``clock[feed]``, or 0."""
+        state = self._room.known(feed)
+        return 0 if state is None else state.durable
 
     def accepted(self, feed: FeedId) -> int:
         """Up to where the store holds the feed, or has been handed it."""

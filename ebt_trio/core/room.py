@@ -16,6 +16,7 @@ from .config import Config
 from .feed import Feed
 from .link import ANNOUNCED, EAGER, WANTS, Link, Say
 from .memories import Memories
+from .note import DECLINED
 from .ownership import Ownership
 from .patience import Arriving, nothing_arriving
 from .timers import Timers
@@ -116,8 +117,9 @@ class Room:
     def hold(self, link: Link, held: dict[int, float], number: int, delay: float) -> None:
         """Put off until later, if it is not put off already."""
         if number not in held:
-            held[number] = self.now + delay
-            self.timers.arm(link)
+            held[number] = due = self.now + delay
+            if link.armed is None or due < link.armed:
+                self.timers.arm(link)
 
     def announce(self, link: Link, feed: Feed) -> None:
         """Our durable head has moved: let this peer learn, by message, lazy note or ACK."""
@@ -193,10 +195,10 @@ class Room:
 
     def track(self, link: Link, feed: Feed) -> None:
         """Keep the set of feeds on which this session is not in sync."""
-        number = feed.number
-        if link.shares(feed):
+        number, heard = feed.number, link.heard[feed.number]
+        if feed.followed and heard != DECLINED and number not in link.refused:  # shares(), without the call
             head, told = feed.durable, link.told[number]
-            if link.heard[number] != head or (told != head and (link.acks or told == NONE)):
+            if heard != head or (told != head and (link.acks or told == NONE)):
                 if not link.open:
                     link.open_since = self.now
                 link.open.add(number)
