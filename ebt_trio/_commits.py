@@ -107,12 +107,15 @@ class Commits:
         :raises StoreError: the store failed
         :raises EBTError: why the job cannot be done
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         if self._is_free and not isinstance(job, Flush):
             await self._commit([job])
         else:
             self._submit([job])
-        await job.wait(lambda: self._jobs.remove(job))
+        if job.is_done:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            await job.wait(lambda: self._jobs.remove(job))
         if job.error is not None:
             raise job.error
 

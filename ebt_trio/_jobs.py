@@ -56,9 +56,8 @@ class Asked:
             withdraw()
             return trio.lowlevel.Abort.SUCCEEDED
 
-        if not self.is_done:
-            self.task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(abort)
+        self.task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
 
     def finish(self, error: Exception | None = None) -> None:
         """It is done, or, with ``error``, cannot be. The first call counts."""

@@ -71,6 +71,8 @@ class Ownership:
 
     def evaluate(self, feed: Feed, now: float) -> None:
         """Put the feed into its class, with its deadline; graft or move where that is due at once. Idempotent."""
+        if feed.class_ is Class.IDLE and feed.accepted >= feed.highest:
+            return  # nobody is ahead, nor was: the usual case, and nothing to do
         self.touched[feed] = None
         if not feed.followed or feed.accepted >= feed.highest:
             self._settle(feed)
@@ -202,6 +204,7 @@ class Ownership:
         """An eager note to the owner."""
         link.flags[feed.number] |= EAGER
         link.pending[feed.number] = Say.EAGER
+        self.touched[feed] = None
 
     def release(self, feed: Feed, now: float) -> None:
         """The owner, if any, owns the feed no longer; it is told, unless it is gone or has declined."""
@@ -240,8 +243,7 @@ class Ownership:
         heard = link.heard[feed.number]
         if heard > feed.highest:
             feed.highest = heard
-        if feed.class_ is not Class.IDLE or feed.highest > feed.accepted:
-            self.evaluate(feed, now)  # else nobody is ahead, nor was: the usual case, and nothing to do
+        self.evaluate(feed, now)
 
     def payload(self, feed: Feed, link: Link, now: float) -> None:
         """Any payload of the feed has come, also a duplicate: was the last verdict wrong?"""
