@@ -131,7 +131,8 @@ class Writer:
     async def _run_turns(self) -> None:
         while self._bye is None:
             self._wakeup = trio.Event()  # before looking: what comes up meanwhile is seen the next time
-            if not await self._turn() and self._bye is None:
+            more = await self._turn() and self._driver.core.has_more(self._session)
+            if self._bye is None and not more:
                 await self._wakeup.wait()
                 await self._gather()
 

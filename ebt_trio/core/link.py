@@ -233,6 +233,19 @@ class Link:
     def has_room(self) -> bool:
         return self.load < self.window
 
+    @property
+    def has_more(self) -> bool:
+        """There is something to be said or sent; what waits for its time, or for an append, counts or not."""
+        return bool(
+            self.ready
+            or self.pending
+            or self.ready_acks
+            or self.starts
+            or self.strangers
+            or self.final_due
+            or self.ping_due
+        )
+
     def count_delivery(self, count: int, now: float) -> None:
         """Adapt the window: it should hold what the peer delivers in a quarter of a second to a second."""
         self.delivered += count

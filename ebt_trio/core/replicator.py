@@ -124,6 +124,11 @@ class Replicator:
             room.check_synced(link)
         return outgoing
 
+    def has_more(self, session: SessionId) -> bool:
+        """Is there more to be sent, after what :meth:`next_outgoing` has just given?"""
+        link = self._room.link(session)
+        return link is not None and link.has_more
+
     def commit_run(self, session: SessionId, feed: FeedId, first: int, count: int, now: float) -> bool:
         """Are these messages, just read, still to be sent? If so they count as sent: put them into the next frame."""
         room = self._room
