@@ -2,17 +2,22 @@
 
 Both sides make the same changes in the order in which frames travel, so that the digest of what one has *heard*
 equals the digest of what the other had *told* at some moment (``docs/protocol.md``, Request skipping). Digests are
-brought up to date only when asked for; the log of changes lets the teller find that moment.
+brought up to date only when asked for, and for what is saved; the log of changes lets the teller find that moment.
+
+A session costs 16 bytes per feed for the values and 3 for what is to be done about them; nothing else grows with the
+number of feeds.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
+from struct import Struct
 from typing import Final
 
+from .marks import marked
 from .note import DECLINED
 from .types import FeedId, PeerKey, Remembered
 
@@ -22,63 +27,110 @@ NONE: Final = -2
 LOG_LENGTH: Final = 10_000
 """How many changes of a told clock can be undone in search of what the other side remembers."""
 
+_CHANGE: Final = 3
+"""Numbers per change in the log: feed, old value, new value."""
+_LOG_ROOM: Final = _CHANGE * LOG_LENGTH * 5 // 4
 _MODULUS: Final = 1 << 128
+_behind_name = Struct(">xq").pack
+_begin = blake2b(digest_size=16).copy
+"""A copy of an empty hash takes half as long as a new one, which has to read its parameters."""
 
 
 def entry_digest(feed: FeedId, value: int) -> int:
     """BLAKE2b-128 of (feed UTF-8, 0x00, value as signed 64-bit big-endian), as an integer (RFC 7693)."""
-    data = feed.encode() + b"\0" + value.to_bytes(8, "big", signed=True)
-    return int.from_bytes(blake2b(data, digest_size=16).digest(), "big")
+    hashed = _begin()
+    hashed.update(feed.encode() + _behind_name(value))
+    return int.from_bytes(hashed.digest(), "big")
 
 
 class PeerClock:
-    """One direction of what is remembered about a peer: feed number → NONE, DECLINED or a sequence."""
+    """One direction of what is remembered about a peer: feed number → NONE, DECLINED or a sequence.
 
-    __slots__ = ("_digest", "_log", "_names", "_undigested", "_unsaved", "values")
+    :param unsaved: by number: 1 if the store does not have it; both directions share it
+    """
 
-    def __init__(self, names: Sequence[FeedId], unsaved: set[int], *, log: bool) -> None:
+    __slots__ = ("_digest", "_log", "_names", "_outdated", "_unsaved", "stale", "values")
+
+    def __init__(self, names: Sequence[FeedId], unsaved: bytearray, *, log: bool) -> None:
         self.values = array("q", [NONE]) * len(names)
+        self.stale = bytearray(len(names))
+        """By number: 1 if the digest does not have the value."""
         self._names = names
         self._unsaved = unsaved
         self._digest = 0
-        self._undigested: dict[int, int] = {}
-        self._log: deque[tuple[int, int, int]] | None = deque(maxlen=LOG_LENGTH) if log else None
+        self._outdated: dict[int, int] = {}
+        """Of the stale ones, what the digest has of them."""
+        self._log: array[int] | None = array("q") if log else None
 
     def grow(self) -> None:
         """Make room for feeds numbered since."""
         missing = len(self._names) - len(self.values)
         if missing > 0:
             self.values.extend(array("q", [NONE]) * missing)
+            self.stale.extend(bytes(missing))
 
     def put(self, number: int, value: int) -> None:
         old = self.values[number]
         if old == value:
             return
         self.values[number] = value
-        self._undigested.setdefault(number, old)
-        self._unsaved.add(number)
-        if self._log is not None:
-            self._log.append((number, old, value))
+        self._unsaved[number] = 1
+        if not self.stale[number]:
+            self.stale[number] = 1
+            if old != NONE:
+                self._outdated[number] = old
+        log = self._log
+        if log is not None:
+            log.extend((number, old, value))
+            if len(log) > _LOG_ROOM:
+                del log[: -_CHANGE * LOG_LENGTH]
+
+    def put_all(self, numbers: Iterable[int], values: Iterable[int]) -> None:
+        """:meth:`put` for many: a call for each would take longer than all the rest."""
+        mine, stale, unsaved, outdated, log = self.values, self.stale, self._unsaved, self._outdated, self._log
+        for number, value in zip(numbers, values, strict=True):
+            old = mine[number]
+            if old == value:
+                continue
+            mine[number] = value
+            unsaved[number] = 1
+            if not stale[number]:
+                stale[number] = 1
+                if old != NONE:
+                    outdated[number] = old
+            if log is not None:
+                log.extend((number, old, value))
+        if log is not None and len(log) > _LOG_ROOM:
+            del log[: -_CHANGE * LOG_LENGTH]
 
     def load(self, number: int, value: int) -> None:
         """Set what a store remembered: no change to save or to undo."""
-        self._undigested.setdefault(number, self.values[number])
+        old = self.values[number]
+        if not self.stale[number]:
+            self.stale[number] = 1
+            if old != NONE:
+                self._outdated[number] = old
         self.values[number] = value
-
-    def _step(self, digest: int, number: int, old: int, new: int) -> int:
-        name = self._names[number]
-        if old != NONE:
-            digest -= entry_digest(name, old)
-        if new != NONE:
-            digest += entry_digest(name, new)
-        return digest % _MODULUS
 
     def digest(self) -> int:
         """The sum modulo 2^128 of :func:`entry_digest` over all entries."""
-        for number, old in self._undigested.items():
-            self._digest = self._step(self._digest, number, old, self.values[number])
-        self._undigested.clear()
+        names, values = self._names, self.values
+        self.renewed((number, entry_digest(names[number], values[number])) for number in marked(self.stale))
         return self._digest
+
+    def renewed(self, entries: Iterable[tuple[int, int]]) -> None:
+        """Take the digests of stale entries into the sum."""
+        names, values, stale, outdated = self._names, self.values, self.stale, self._outdated
+        total = self._digest
+        for number, digest in entries:
+            stale[number] = 0
+            if values[number] != NONE:
+                total += digest
+            if outdated and (old := outdated.pop(number, None)) is not None:
+                total -= entry_digest(names[number], old)
+        self._digest = total % _MODULUS
+        if not outdated:
+            self._outdated = {}  # an emptied one would keep its table
 
     def changed_since(self, digest: int) -> set[int] | None:
         """Which feeds changed since the clock had ``digest``; None if it never had, as far as the log goes back."""
@@ -86,8 +138,15 @@ class PeerClock:
         changed: set[int] = set()
         if current == digest:
             return changed
-        for number, old, new in reversed(self._log or ()):
-            current = self._step(current, number, new, old)
+        log = self._log or array("q")
+        for at in range(len(log) - _CHANGE, max(len(log) - _CHANGE * LOG_LENGTH, 0) - 1, -_CHANGE):
+            number, old, new = log[at : at + _CHANGE]
+            name = self._names[number]
+            if new != NONE:
+                current -= entry_digest(name, new)
+            if old != NONE:
+                current += entry_digest(name, old)
+            current %= _MODULUS
             changed.add(number)
             if current == digest:
                 return changed
@@ -97,18 +156,20 @@ class PeerClock:
 class Memory:
     """What is remembered of a peer across sessions, in this process and, as far as saved, in the store."""
 
-    __slots__ = ("heard", "in_use", "key", "told", "unsaved")
+    __slots__ = ("_names", "_unsaved", "heard", "in_use", "key", "told")
 
     def __init__(self, key: PeerKey | None, names: Sequence[FeedId]) -> None:
         self.key = key
         self.in_use = False
-        self.unsaved: set[int] = set()
-        self.told = PeerClock(names, self.unsaved, log=True)
-        self.heard = PeerClock(names, self.unsaved, log=False)
+        self._names = names
+        self._unsaved = bytearray(len(names))
+        self.told = PeerClock(names, self._unsaved, log=True)
+        self.heard = PeerClock(names, self._unsaved, log=False)
 
     def grow(self) -> None:
         self.told.grow()
         self.heard.grow()
+        self._unsaved.extend(bytes(len(self._names) - len(self._unsaved)))
 
     def load(self, number: int, row: Remembered) -> None:
         if row.told is not None:
@@ -118,8 +179,28 @@ class Memory:
 
     def heard_digest(self) -> bytes:
         """For our RESUME; empty when nothing was heard."""
+        self._renew(marked(self.heard.stale))  # what was told is compared next
         digest = self.heard.digest()
         return digest.to_bytes(16, "big") if digest else b""
+
+    def _renew(self, numbers: Iterable[int]) -> None:
+        """Bring the digests of both directions up to date: where they agree, an entry's is computed once."""
+        names = self._names
+        told, heard = self.told.values, self.heard.values
+        told_stale, heard_stale = self.told.stale, self.heard.stale
+        for_told: list[tuple[int, int]] = []
+        for_heard: list[tuple[int, int]] = []
+        for number in numbers:
+            digest = None
+            if heard_stale[number]:
+                digest = entry_digest(names[number], heard[number])
+                for_heard.append((number, digest))
+            if told_stale[number]:
+                if digest is None or told[number] != heard[number]:
+                    digest = entry_digest(names[number], told[number])
+                for_told.append((number, digest))
+        self.told.renewed(for_told)
+        self.heard.renewed(for_heard)
 
     def skippable(self, their_heard: bytes) -> set[int] | None:
         """Which feeds changed since the peer's digest; None: nothing can be left out of the initial notes."""
@@ -134,18 +215,21 @@ class Memory:
         other.heard.values[:] = self.heard.values
         return other
 
-    def take_unsaved(self, limit: int, names: Sequence[FeedId]) -> list[Remembered]:
-        """At most ``limit`` rows for the store."""
-        taken: list[Remembered] = []
-        for number in _some(self.unsaved, limit):
-            self.unsaved.discard(number)
-            told, heard = self.told.values[number], self.heard.values[number]
-            taken.append(Remembered(names[number], None if told == NONE else told, None if heard == NONE else heard))
-        return taken
+    def take_unsaved(self, limit: int) -> list[Remembered]:
+        """At most ``limit`` rows for the store.
 
-
-def _some(numbers: Iterable[int], limit: int) -> list[int]:
-    return [number for number, _ in zip(numbers, range(limit), strict=False)]
+        Their digests are brought up to date, too: by the next session they are known, and in the meantime the loop
+        never stops for all of them.
+        """
+        unsaved, names, told, heard = self._unsaved, self._names, self.told.values, self.heard.values
+        numbers = list(islice(marked(unsaved), limit))
+        rows: list[Remembered] = []
+        for number in numbers:
+            unsaved[number] = 0
+            said, known = told[number], heard[number]
+            rows.append(Remembered(names[number], None if said == NONE else said, None if known == NONE else known))
+        self._renew(numbers)
+        return rows
 
 
 __all__ = ["DECLINED", "LOG_LENGTH", "NONE", "Memory", "PeerClock", "entry_digest"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from .clock import NONE, Memory
 from .feed import Feed
+from .marks import Marks
 from .note import DECLINED
 from .types import FeedId, PeerId, SessionId
 
@@ -20,6 +21,8 @@ EAGER: Final = 2
 """Our mode is eager: this session owns the feed here."""
 ANNOUNCED: Final = 4
 """An advance of ours was announced on this session already."""
+MET: Final = 8
+"""No initial note is due any more, though the cursor of initial notes may not have come to the feed."""
 
 WINDOW_START: Final = 64
 WINDOW_MIN: Final = 32
@@ -75,6 +78,7 @@ class Link:
     __slots__ = (
         "acks",
         "armed",
+        "changed",
         "cursor",
         "delivered",
         "faults",
@@ -86,6 +90,7 @@ class Link:
         "hold",
         "in_initial",
         "instance",
+        "introduced",
         "last_payload",
         "load",
         "memory",
@@ -165,6 +170,10 @@ class Link:
         self.ping_due = False
         self.final_due = True
         """Our initial notes have not been closed yet."""
+        self.introduced = 0
+        """Feeds of higher numbers have had no initial note yet, but for those that are MET or pending."""
+        self.changed: set[int] | None = None
+        """All feeds but these are as the peer remembers them; None: it remembers nothing."""
         self.in_initial = True
         """Their initial notes have not been closed yet."""
 
@@ -188,8 +197,8 @@ class Link:
         self.last_payload = float("-inf")
         self.suspect = False
 
-        self.open: set[int] = set()
-        """Shared feeds on which the two sides differ, or have not both spoken."""
+        self.open = Marks(len(names))
+        """Shared feeds on which the two sides differ, or have not both spoken; see :meth:`differing`."""
         self.open_since = float("-inf")
         self.synced = False
         self.armed: float | None = None
@@ -199,6 +208,7 @@ class Link:
         missing = count - len(self.flags)
         self.cursor.extend(array("q", [NONE]) * missing)
         self.flags.extend(bytes(missing))
+        self.open.grow(missing)
         self.memory.grow()
 
     def detach(self, names: Sequence[FeedId]) -> None:
@@ -210,6 +220,41 @@ class Link:
     def authors(self, feed: Feed) -> bool:
         """Is it this peer's own feed? The only place where a feed's id and a peer's are compared."""
         return str(feed.id) == str(self.peer)
+
+    @property
+    def authored(self) -> FeedId:
+        """The id of this peer's own feed. With :meth:`authors` the only place where a feed's id and a peer's meet."""
+        return FeedId(str(self.peer))
+
+    def unmet(self, number: int) -> bool:
+        """Its initial note is still to come, or to be found unnecessary."""
+        return number >= self.introduced and not self.flags[number] & MET and number not in self.pending
+
+    def knows(self, feed: Feed) -> bool:
+        """The peer has shown that it remembers what our initial note would say."""
+        number = feed.number
+        told = self.told[number]
+        return (
+            self.changed is not None
+            and number not in self.changed
+            and (told == feed.durable or (told == NONE and self.heard[number] == DECLINED))
+        )
+
+    def differs(self, feed: Feed) -> bool:
+        """The feed is shared, and the two sides differ, or have not both spoken."""
+        number = feed.number
+        head, told = feed.durable, self.told[number]
+        return self.shares(feed) and (
+            self.heard[number] != head or (told != head and (self.acks or told == NONE))
+        )
+
+    def differing(self, feeds: Sequence[Feed]) -> Iterator[int]:
+        """Where the sides differ: also what has not been introduced yet, and is in :attr:`open` only once it is."""
+        yield from self.open
+        if self.final_due:
+            for number in range(self.introduced, len(feeds)):
+                if number not in self.open and self.differs(feeds[number]):
+                    yield number
 
     def shares(self, feed: Feed) -> bool:
         """Both sides replicate the feed, as far as is known."""
@@ -287,7 +332,7 @@ class Link:
             things.pop(number, None)
         self.unproved.pop(number, None)
         self.proving.pop(number, None)
-        self.flags[number] &= ~WANTS
+        self.flags[number] = self.flags[number] & ~WANTS | MET
         self.cursor[number] = NONE
 
     def __repr__(self) -> str:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from . import events as ev
 from .actions import Close, What
-from .clock import NONE
-from .feed import Feed
 from .following import BYE_BLOCKED
-from .link import EAGER, Link, Say
-from .note import DECLINED
+from .link import EAGER, Link
 from .room import Room
 
 BYE_REPLACED = 1
@@ -51,27 +48,28 @@ class Meeting:
         for target, origin in list(room.blocked):
             if origin is not None and room.may_be(link, target):
                 link.refused.add(room.intern(origin).number)
-        changed = memory.skippable(event.heard_digest)
-        for feed in room.feeds:
-            self._introduce(link, feed, changed)
+        link.changed = memory.skippable(event.heard_digest)
+        self._recall_claims(link)
+        self._ask_author(link)
         room.wake(link)
 
-    def _introduce(self, link: Link, feed: Feed, changed: set[int] | None) -> None:
-        """The initial note about a feed, unless the peer knows it: it showed that it remembers all but ``changed``."""
+    def _recall_claims(self, link: Link) -> None:
+        """What the peer is remembered to hold beyond what we have counts at once; all else waits for its initial note."""
         room = self._room
-        number = feed.number
-        told, heard = link.told[number], link.heard[number]
-        known = changed is not None and number not in changed
-        if feed.followed and number not in link.refused:
-            if not (known and (told == feed.durable or (told == NONE and heard == DECLINED))):
-                link.pending[number] = Say.LAZY
-                if link.authors(feed) and link.peer != room.me:
-                    room.ownership.adopt(feed, link, room.now)
-            if heard > feed.accepted:
+        for feed, heard in zip(room.feeds, link.heard, strict=True):
+            if heard > feed.accepted and feed.followed and feed.number not in link.refused:
                 room.ownership.announced(feed, link, room.now)
-            room.track(link, feed)
-        elif told >= 0 or heard >= 0 or (told == DECLINED and not known):
-            link.pending[number] = Say.DECLINE  # also where the -1 was on its way when the last session ended
+                room.track(link, feed)
+
+    def _ask_author(self, link: Link) -> None:
+        """The peer's own feed is the only one for which the initial note may be eager."""
+        room = self._room
+        feed = room.known(link.authored)
+        if feed is None or not feed.followed or feed.number in link.refused or link.peer == room.me:
+            return
+        if not link.knows(feed):
+            room.ownership.adopt(feed, link, room.now)
+        room.track(link, feed)
 
     def down(self, link: Link) -> None:
         room = self._room

@@ -46,9 +46,9 @@ class Memories:
         """At most ``limit`` rows for the store; what is saved and not in use may be dropped from this process."""
         unsaved: dict[PeerKey, list[Remembered]] = {}
         for key, memory in self._memories.items():
-            if memory.unsaved and limit > 0:
-                unsaved[key] = memory.take_unsaved(limit, self._names)
-                limit -= len(unsaved[key])
+            if limit > 0 and (rows := memory.take_unsaved(limit)):
+                unsaved[key] = rows
+                limit -= len(rows)
         if not unsaved:
             self._evict()
         return unsaved

@@ -8,7 +8,7 @@ from typing import Final
 from .actions import Outgoing
 from .clock import NONE
 from .feed import Feed
-from .link import WANTS, Link, Say
+from .link import MET, WANTS, Link, Say
 from .note import DECLINED
 from .types import FeedId, Range
 
@@ -27,12 +27,8 @@ def pull(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> Outgo
     starts = {feeds[number].id: feeds[number].first for number in link.starts}
     link.starts.clear()
     notes = _notes(link, feeds, limit)
-    final = False
-    if link.final_due and len(notes) < limit:
-        link.final_due = False
-        final = True
     acks = _acks(link, feeds, limit, flush=flush)
-    return Outgoing(starts, notes, final, acks, ranges)
+    return Outgoing(starts, notes, False, acks, ranges)
 
 
 def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
@@ -60,6 +56,7 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
         link.held.pop(number, None)
     for number in said:
         del link.pending[number]
+        link.flags[number] |= MET
     while link.strangers and len(notes) < limit:
         notes[link.strangers.popitem()[0]] = DECLINED
     link.statistics.notes_sent += len(notes)

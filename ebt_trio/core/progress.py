@@ -94,7 +94,7 @@ def measure(
     shared = 0
     missing: dict[int, _Missing] = {}
     for link in links:
-        for number in link.open:
+        for number in link.differing(feeds):
             feed = feeds[number]
             told, heard = link.told[number], link.heard[number]
             entry = missing.setdefault(number, _Missing())

@@ -20,6 +20,7 @@ from .config import Config
 from .feed import Feed
 from .following import Following
 from .hearing import Hearing
+from .introducing import introduce
 from .link import CoreStatistics, Link
 from .meeting import Meeting
 from .outgoing import commit, pull
@@ -120,8 +121,10 @@ class Replicator:
             for feed in said:
                 if state := room.known(feed):
                     room.track(link, state)
-        if outgoing.final:
-            room.check_synced(link)
+        if link.final_due:
+            introduce(link, room.feeds, outgoing, room.config.notes_per_frame)
+            if outgoing.final:
+                room.check_synced(link)
         return outgoing
 
     def has_more(self, session: SessionId) -> bool:

@@ -11,7 +11,6 @@ from random import Random
 from typing import Final
 
 from .actions import Action, Report, What
-from .clock import NONE
 from .config import Config
 from .feed import Feed
 from .link import ANNOUNCED, EAGER, WANTS, Link, Say
@@ -105,7 +104,7 @@ class Room:
         """Say where we are, without a change of mode: to the owner as an ACK, which rewinds nothing there."""
         number = feed.number
         self.woken[link] = None
-        if number in link.pending:
+        if number in link.pending or link.unmet(number):
             return
         if not link.flags[number] & EAGER:
             link.pending[number] = Say.LAZY
@@ -145,9 +144,14 @@ class Room:
         return max(link.told[number], link.cursor[number], link.heard[number]) >= feed.durable
 
     def owe(self, link: Link, feed: Feed) -> None:
-        """Who has what we have, and does not know that we have it, gets an ACK by and by."""
+        """Who has what we have, and does not know that we have it, gets an ACK by and by, or our initial note."""
         number = feed.number
-        if link.acks and link.told[number] < feed.durable <= link.heard[number] and link.shares(feed):
+        if (
+            link.acks
+            and link.told[number] < feed.durable <= link.heard[number]
+            and link.shares(feed)
+            and not link.unmet(number)
+        ):
             self.hold(link, link.owed, number, self.config.ack_delay)
 
     def welcome(self, link: Link, feed: Feed) -> None:
@@ -195,15 +199,12 @@ class Room:
 
     def track(self, link: Link, feed: Feed) -> None:
         """Keep the set of feeds on which this session is not in sync."""
-        number, heard = feed.number, link.heard[feed.number]
-        if feed.followed and heard != DECLINED and number not in link.refused:  # shares(), without the call
-            head, told = feed.durable, link.told[number]
-            if heard != head or (told != head and (link.acks or told == NONE)):
-                if not link.open:
-                    link.open_since = self.now
-                link.open.add(number)
-                return
-        if number in link.open:
+        number = feed.number
+        if link.differs(feed):
+            if not link.open:
+                link.open_since = self.now
+            link.open.add(number)
+        elif number in link.open:
             link.open.discard(number)
             self.check_synced(link)
 

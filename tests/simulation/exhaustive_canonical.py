@@ -11,7 +11,7 @@ from typing import Any
 
 from ebt_trio.core.clock import Memory
 from ebt_trio.core.feed import Class, Feed, Verdict
-from ebt_trio.core.link import Link
+from ebt_trio.core.link import MET, Link
 from ebt_trio.core.ownership import RIVAL_APART, SWAP_APART, WRONG_GRAFT_WITHIN
 from ebt_trio.core.patience import STALL_SCALE_MAX
 from ebt_trio.testing.steps import StepPeer
@@ -38,7 +38,7 @@ LINK = {
     *("session", "peer", "instance", "acks", "up", "memory", "told", "heard", "cursor", "flags", "pending", "held"),
     *("owed", "ready_acks", "ready", "starts", "retries", "final_due", "in_initial", "refused", "firsts", "faults"),
     *("pruned", "load", "window", "window_count", "window_since", "waiting", "delivered", "last_payload", "suspect"),
-    *("open", "unproved", "proving", "ping_due", "strangers"),
+    *("open", "introduced", "changed", "unproved", "proving", "ping_due", "strangers"),
 }
 LINK_WITHOUT_FUTURE = {"hold", "proved", "armed", "statistics", "open_since", "synced"}
 """Constant; an entry in the heap; counters; reports."""
@@ -106,7 +106,7 @@ def _link(link: Link, times: Times, remember: bool) -> tuple[Any, ...]:
         tuple(link.told),
         tuple(link.heard),
         tuple(link.cursor),
-        bytes(link.flags),
+        bytes(link.flags) if link.final_due else bytes(flags & ~MET for flags in link.flags),
         tuple(sorted((number, say.value) for number, say in link.pending.items())),
         tuple(link.held),
         tuple(link.owed),
@@ -115,7 +115,7 @@ def _link(link: Link, times: Times, remember: bool) -> tuple[Any, ...]:
         tuple(sorted(link.ready_acks)),
         tuple(link.ready),
         tuple(sorted(link.starts)),
-        (link.final_due, link.in_initial, link.suspect),
+        (link.final_due, link.in_initial, link.suspect, link.introduced, tuple(sorted(link.changed or ()))),
         (tuple(sorted(link.refused)), tuple(sorted(link.firsts.items()))),
         tuple((number, min(fault.strikes, STRIKES_ALIKE)) for number, fault in link.faults.items()),
         tuple(link.pruned),
