@@ -103,8 +103,10 @@ class Room:
     def tell(self, link: Link, feed: Feed) -> None:
         """Say where we are, without a change of mode: to the owner as an ACK, which rewinds nothing there."""
         number = feed.number
+        if link.unmet(number):
+            return  # its initial note comes anyway
         self.woken[link] = None
-        if number in link.pending or link.unmet(number):
+        if number in link.pending:
             return
         if not link.flags[number] & EAGER:
             link.pending[number] = Say.LAZY

@@ -15,6 +15,7 @@ import trio
 from ..abc import BlockEntry, Change, Changes, Fork, Store
 from ..core.types import FeedHead, FeedId, PeerKey, Range, Remembered, Run
 from ..errors import LocalProtocolError, StoreError
+from ._memory_peers import Numbering, PeerRows
 from .runs import already_stored
 
 __all__ = ["MemoryStore"]
@@ -72,8 +73,9 @@ class MemoryStore(Store):
         self._feeds: _ByFeed[_Feed] = _ByFeed()
         self._follows: _ByFeed[int | None] = _ByFeed()
         self._blocks: dict[BlockEntry, None] = {}
-        self._peers: OrderedDict[PeerKey, _ByFeed[Remembered]] = OrderedDict()
+        self._peers: OrderedDict[PeerKey, PeerRows] = OrderedDict()
         """least recently seen first"""
+        self._numbering = Numbering()
         self._forks: dict[FeedId, Fork] = {}
 
     async def open(self, format: str) -> None:
@@ -155,7 +157,7 @@ class MemoryStore(Store):
     async def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
         await self._enter()
         rows = self._peers.get(key)
-        return [] if rows is None else [row for _, row in rows.page(after, limit)]
+        return [] if rows is None else rows.page(after, limit)
 
     async def update(self, change: Change, *, keep_peers: int) -> None:
         await self._enter()
@@ -177,13 +179,11 @@ class MemoryStore(Store):
             self._peers.popitem(last=False)
 
     def _remember(self, key: PeerKey, rows: Sequence[Remembered]) -> None:
-        remembered = self._peers.setdefault(key, _ByFeed())
+        remembered = self._peers.get(key)
+        if remembered is None:
+            remembered = self._peers[key] = PeerRows(self._numbering)
         self._peers.move_to_end(key)
-        for row in rows:
-            if row.told is None and row.heard is None:
-                remembered.drop(row.feed)
-            else:
-                remembered.put(row.feed, row)
+        remembered.put(rows)
 
     async def wait_changes(self) -> Changes:
         await self._enter()
