@@ -90,16 +90,18 @@ class Batch:
             run = _behind(run, head)
             if not run.payloads:
                 return False
-        previous = await self._previous(run.feed, run.first - 1)
-        if previous is None and self._format.needs_previous and 1 < run.first <= head + 1:
-            raise StoreError(
-                f"feed {run.feed}: message {run.first - 1} cannot be read, so that what follows is not stored"
-            )
+        previous: bytes | None = None
+        if self._format.needs_previous:
+            previous = await self._previous(run.feed, run.first - 1)
+            if previous is None and 1 < run.first <= head + 1:
+                raise StoreError(
+                    f"feed {run.feed}: message {run.first - 1} cannot be read, so that what follows is not stored"
+                )
+            # What depends on what is stored must not be passed over because another process has stored something else.
+            run.exact = not run.late
         self._format.validate(run, previous)
         if self._limits.feed_bytes is not None:
             await self._check_room(run, self._limits.feed_bytes)
-        # What depends on what is stored must not be passed over because another process has stored something else.
-        run.exact = self._format.needs_previous and not run.late
         self._plan(run, job, len(run.payloads))
         return True
 

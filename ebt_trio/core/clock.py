@@ -208,9 +208,7 @@ class Memory:
         agreed = [
             number
             for number in numbers
-            if told.stale[number]
-            and heard.stale[number]
-            and told.values[number] == heard.values[number] != NONE
+            if told.stale[number] and heard.stale[number] and told.values[number] == heard.values[number] != NONE
         ]
         digests = _sum_of_digests(self._names, agreed, told.values)
         told.renewed(agreed, digests)
@@ -242,7 +240,13 @@ class Memory:
         for number in numbers:
             unsaved[number] = 0
         rows = [
-            _row((names[number], None if told[number] == NONE else told[number], None if heard[number] == NONE else heard[number]))
+            _row(
+                (
+                    names[number],
+                    None if told[number] == NONE else told[number],
+                    None if heard[number] == NONE else heard[number],
+                )
+            )
             for number in numbers
         ]
         self._renew(numbers)

@@ -243,10 +243,10 @@ class Link:
     def differs(self, feed: Feed) -> bool:
         """The feed is shared, and the two sides differ, or have not both spoken."""
         number = feed.number
-        head, told = feed.durable, self.told[number]
-        return self.shares(feed) and (
-            self.heard[number] != head or (told != head and (self.acks or told == NONE))
-        )
+        heard, head = self.heard[number], feed.durable
+        if heard == head and self.told[number] == head:
+            return False  # all is said, mostly
+        return self.shares(feed) and (heard != head or self.acks or self.told[number] == NONE)
 
     def differing(self, feeds: Sequence[Feed]) -> Iterator[int]:
         """Where the sides differ: also what has not been introduced yet, and is in :attr:`open` only once it is."""

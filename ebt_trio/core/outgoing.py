@@ -18,22 +18,22 @@ TURN_MESSAGES: Final = 2048
 TURN_FEEDS: Final = 256
 
 
-def pull(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> Outgoing:
+def pull(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flush: bool) -> Outgoing:
     """Notes, ACKs and STARTs in the result count as said; messages only when :func:`commit` says so.
 
     :param limit: entries per frame
+    :param said: takes the numbers of the feeds about which there is a note or an ACK
     """
     ranges = _ranges(link, feeds)
     starts = {feeds[number].id: feeds[number].first for number in link.starts}
     link.starts.clear()
-    notes = _notes(link, feeds, limit)
-    acks = _acks(link, feeds, limit, flush=flush)
+    notes = _notes(link, feeds, limit, said)
+    acks = _acks(link, feeds, limit, said, flush=flush)
     return Outgoing(starts, notes, False, acks, ranges)
 
 
-def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
+def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> dict[FeedId, int]:
     notes: dict[FeedId, int] = {}
-    said: list[int] = []
     for number, say in link.pending.items():
         feed = feeds[number]
         if say is Say.EAGER and feed.inflight:
@@ -63,7 +63,7 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int) -> dict[FeedId, int]:
     return notes
 
 
-def _acks(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> dict[FeedId, int]:
+def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flush: bool) -> dict[FeedId, int]:
     if flush:
         link.ready_acks.update(dict.fromkeys(link.owed))
         link.owed.clear()
@@ -74,6 +74,7 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, *, flush: bool) -> dict
         feed = feeds[number]
         if link.shares(feed) and 0 <= link.told[number] != feed.durable:
             acks[feed.id] = feed.durable
+            said.append(number)
             link.memory.told.put(number, feed.durable)
     link.statistics.acks_sent += len(acks)
     return acks

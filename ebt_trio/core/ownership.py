@@ -243,7 +243,8 @@ class Ownership:
         heard = link.heard[feed.number]
         if heard > feed.highest:
             feed.highest = heard
-        self.evaluate(feed, now)
+        if feed.class_ is not Class.IDLE or feed.highest > feed.accepted:
+            self.evaluate(feed, now)
 
     def payload(self, feed: Feed, link: Link, now: float) -> None:
         """Any payload of the feed has come, also a duplicate: was the last verdict wrong?"""

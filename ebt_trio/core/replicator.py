@@ -115,12 +115,11 @@ class Replicator:
         if link is None:
             return Outgoing()
         room.now = now
-        outgoing = pull(link, room.feeds, room.config.notes_per_frame, flush=flush)
+        said: list[int] = []
+        outgoing = pull(link, room.feeds, room.config.notes_per_frame, said, flush=flush)
         outgoing.ping, link.ping_due = link.ping_due, False
-        for said in (outgoing.notes, outgoing.acks):
-            for feed in said:
-                if state := room.known(feed):
-                    room.track(link, state)
+        for number in said:
+            room.track(link, room.feeds[number])
         if link.final_due:
             introduce(link, room.feeds, outgoing, room.config.notes_per_frame)
             if outgoing.final:

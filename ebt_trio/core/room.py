@@ -15,7 +15,6 @@ from .config import Config
 from .feed import Feed
 from .link import ANNOUNCED, EAGER, WANTS, Link, Say
 from .memories import Memories
-from .note import DECLINED
 from .ownership import Ownership
 from .patience import Arriving, nothing_arriving
 from .timers import Timers
@@ -201,17 +200,18 @@ class Room:
 
     def track(self, link: Link, feed: Feed) -> None:
         """Keep the set of feeds on which this session is not in sync."""
-        number = feed.number
+        number, marked = feed.number, link.open
         if link.differs(feed):
-            if not link.open:
-                link.open_since = self.now
-            link.open.add(number)
-        elif number in link.open:
-            link.open.discard(number)
+            if not marked.flags[number]:
+                if not marked.count:
+                    link.open_since = self.now
+                marked.add(number)
+        elif marked.flags[number]:
+            marked.discard(number)
             self.check_synced(link)
 
     def check_synced(self, link: Link) -> None:
-        if link.open or link.in_initial or link.final_due or not link.up:
+        if link.open.count or link.in_initial or link.final_due or not link.up:
             return
         if not link.synced or self.now - link.open_since >= SYNCED_AGAIN:
             self.report(What.SYNCED, link.peer)
