@@ -22,6 +22,8 @@ from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume,
 
 __all__ = ["Reader"]
 
+TOGETHER: Final = 64 << 10
+"""Bytes of frames that are taken together at most: like a frame, they are in memory until they are durable."""
 AT_ONCE: Final = 1000
 """Entries, or runs, of a frame that the core takes before other tasks get their turn."""
 
@@ -57,6 +59,9 @@ class Reader:
         self._heard_at = trio.current_time()
         self._is_busy = False
         self._throttle = Throttle(driver.limits.bytes_per_second)
+        self._throttled = driver.limits.bytes_per_second is not None or driver.limits.total_bytes_per_second is not None
+        self._ahead: Frame | RemoteProtocolError | None = None
+        """What has been taken from the wire already, and comes next."""
 
     @property
     def heard_at(self) -> float:
@@ -140,6 +145,11 @@ class Reader:
         raise HandshakeError(f"expected {name}, got {type(frame).__name__.upper()}", ByeCode.PROTOCOL)
 
     async def _next(self) -> Frame | None:
+        ahead, self._ahead = self._ahead, None
+        if isinstance(ahead, RemoteProtocolError):
+            raise ahead
+        if ahead is not None:
+            return ahead
         traffic = self._wire.traffic
         before = traffic.bytes_received
         frame = await self._wire.receive()
@@ -153,10 +163,32 @@ class Reader:
             self._heard_at = trio.current_time()
         return frame
 
+    def _with_the_next(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Who is behind takes the messages that have come meanwhile in one go: one commit, one look at each feed."""
+        together = list(runs)
+        traffic = self._wire.traffic
+        enough = traffic.bytes_received + TOGETHER
+        while self._ahead is None and traffic.bytes_received < enough and len(together) < AT_ONCE:
+            try:
+                frame = self._wire.receive_nowait()
+            except RemoteProtocolError as exc:
+                self._ahead = exc  # for what comes before it, it does not matter
+                break
+            if not isinstance(frame, Messages):
+                self._ahead = frame
+                break
+            for run in frame.runs:
+                last = together[-1]
+                if run.feed == last.feed and run.first == last.last + 1:
+                    together[-1] = Run(run.feed, last.first, [*last.payloads, *run.payloads])
+                else:
+                    together.append(run)
+        return together
+
     async def _take(self, frame: Frame) -> None:
         match frame:
             case Messages(runs):
-                await self._store(runs)
+                await self._store(runs if self._throttled else self._with_the_next(runs))
             case Notes(notes):
                 await self._tell(NotesReceived, notes)
             case Ack(acks):

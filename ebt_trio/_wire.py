@@ -74,6 +74,14 @@ class Wire:
         data = await self._receive()
         return None if data is None else decode(data, self._limits)
 
+    def receive_nowait(self) -> Frame | None:
+        """A frame that has come whole by now, or None; no checkpoint.
+
+        :raises RemoteProtocolError: not a frame, or too long
+        """
+        data = self.transport.receive_nowait()
+        return None if data is None else decode(self._counted(data), self._limits)
+
     async def discard(self) -> bool:
         """Take what still comes, until the end. False: the link is broken."""
         while True:
@@ -100,6 +108,9 @@ class Wire:
             return None
         except _BREAKS as exc:
             raise self._broken("receiving", exc) from exc
+        return self._counted(data)
+
+    def _counted(self, data: bytes) -> bytes:
         if len(data) > self.transport.max_frame:
             raise FrameTooLarge(f"expected a frame of at most {self.transport.max_frame} bytes, got one of {len(data)}")
         self.traffic.frames_received += 1

@@ -25,8 +25,11 @@ BATCHES: Final = (64 << 10, 256 << 10)
 need not wait long. A fast link gets more, a slow one less."""
 FAST, SLOW = 0.01, 0.05
 """Seconds that sending them takes."""
-GATHER: Final = 0.001
+GATHER: Final = 0.002
 """Seconds at most that messages which come one right after the other wait for a frame to share."""
+QUIET: Final = 3
+"""After so many turns of the loop without a message nobody is about to make one: a turn to get leave to, a turn to
+append, and which task runs first in a turn is random."""
 PONGS: Final = 16
 """Who sends more PINGs than that without reading gets no answer to the older ones."""
 PING_APART: Final = 0.05
@@ -141,7 +144,7 @@ class Writer:
         commits = self._driver.commits
         until = trio.current_time() + GATHER
         stored, quiet = commits.stored, 0
-        while quiet < 2 and self._bye is None and trio.current_time() < until:  # 2: who runs first in a turn is random
+        while quiet < QUIET and self._bye is None and trio.current_time() < until:
             await trio.lowlevel.checkpoint()
             quiet = quiet + 1 if stored == commits.stored else 0
             stored = commits.stored

@@ -71,6 +71,15 @@ class Transport(ObjectStream[bytes]):
         :raises ~ebt_trio.errors.FrameTooLarge: a frame is longer than ``max_frame``
         """
 
+    def receive_nowait(self) -> bytes | None:
+        """A frame that has come whole by now, or None; no checkpoint. A transport that cannot tell leaves this alone.
+
+        Who is behind takes several frames at once by this, and does for them what it else does for each.
+
+        :raises ~ebt_trio.errors.FrameTooLarge: as :meth:`receive`
+        """
+        return None
+
     @abstractmethod
     async def send_eof(self) -> None:
         """Say that nothing more will be sent. Receiving goes on. A no-op where the medium has no half-close."""

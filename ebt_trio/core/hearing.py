@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from . import events as ev
 from .actions import Append, Followed, What
 from .clock import NONE
-from .feed import Class, Feed
-from .link import MET, WANTS, Link, Say
+from .feed import IDLE, Feed
+from .link import MET, SAY_DECLINE, WANTS, Link
 from .note import DECLINED
 from .room import Room
 from .types import FeedId, Run
@@ -66,7 +66,7 @@ class Hearing:
             if not (
                 note & 1
                 and feed.durable == head == feed.accepted >= feed.highest
-                and feed.class_ is Class.IDLE
+                and feed.class_ is IDLE
                 and feed.followed
                 and heard[number] != DECLINED
                 and not flags[number] & WANTS
@@ -131,7 +131,7 @@ class Hearing:
         if link.told[number] != DECLINED or number in link.pending:
             # Heard until the -1 is on its way: when it comes, they forget what they told.
             link.memory.heard.put(number, note >> 1)
-            self._room.say(link, feed, Say.DECLINE)
+            self._room.say(link, feed, SAY_DECLINE)
 
     def _note(self, link: Link, feed: Feed, sequence: int, lazy: bool) -> None:
         room, number = self._room, feed.number

@@ -39,6 +39,12 @@ class Say(Enum):
     DECLINE = "decline"
 
 
+SAY_EAGER: Final = Say.EAGER
+SAY_LAZY: Final = Say.LAZY
+SAY_DECLINE: Final = Say.DECLINE
+# As in :mod:`.feed`.
+
+
 @dataclass(slots=True)
 class Fault:
     """A session claimed a feed and did not deliver."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from .actions import Outgoing
 from .clock import NONE
 from .feed import Feed
-from .link import MET, WANTS, Link, Say
+from .link import MET, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link
 from .note import DECLINED
 from .types import FeedId, Range
 
@@ -36,21 +37,21 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> di
     notes: dict[FeedId, int] = {}
     for number, say in link.pending.items():
         feed = feeds[number]
-        if say is Say.EAGER and feed.inflight:
+        if say is SAY_EAGER and feed.inflight:
             continue  # asking now would bring again what is on its way into the store
         if len(notes) >= limit:
             break
         said.append(number)
-        if say is Say.DECLINE:
+        if say is SAY_DECLINE:
             notes[feed.id] = DECLINED
             link.memory.told.put(number, DECLINED)
             if link.heard[number] != DECLINED:
                 link.memory.heard.put(number, NONE)
             continue
         sequence = feed.durable
-        if say is Say.EAGER and not sequence:
+        if say is SAY_EAGER and not sequence:
             sequence = feed.floor
-        notes[feed.id] = sequence << 1 | (say is Say.LAZY)
+        notes[feed.id] = sequence << 1 | (say is SAY_LAZY)
         if link.heard[number] != DECLINED:  # who declined does not remember it
             link.memory.told.put(number, sequence)
         link.held.pop(number, None)
@@ -68,8 +69,7 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flu
         link.ready_acks.update(dict.fromkeys(link.owed))
         link.owed.clear()
     acks: dict[FeedId, int] = {}
-    while link.ready_acks and len(acks) < limit:
-        number = next(iter(link.ready_acks))
+    for number in list(islice(link.ready_acks, limit)):  # from its start again and again, each costs more
         del link.ready_acks[number]
         feed = feeds[number]
         if link.shares(feed) and 0 <= link.told[number] != feed.durable:
@@ -112,7 +112,7 @@ def commit(link: Link, feed: Feed, first: int, count: int) -> bool:
         or not link.flags[number] & WANTS
         or link.cursor[number] != first - 1
         or not link.shares(feed)
-        or link.pending.get(number) is Say.DECLINE
+        or link.pending.get(number) is SAY_DECLINE
     ):
         return False
     last = first + count - 1

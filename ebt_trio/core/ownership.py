@@ -31,8 +31,8 @@ from typing import Final
 
 from .actions import What
 from .config import Config
-from .feed import Class, Feed, Verdict
-from .link import EAGER, Fault, Link, Say
+from .feed import CLAIMED, IDLE, WAIT, Class, Feed, Verdict
+from .link import EAGER, SAY_EAGER, SAY_LAZY, Fault, Link
 from .patience import Arriving, Patience, nothing_arriving
 from .waiting import Waiting
 
@@ -71,7 +71,7 @@ class Ownership:
 
     def evaluate(self, feed: Feed, now: float) -> None:
         """Put the feed into its class, with its deadline; graft or move where that is due at once. Idempotent."""
-        if feed.class_ is Class.IDLE and feed.accepted >= feed.highest:
+        if feed.class_ is IDLE and feed.accepted >= feed.highest:
             return  # nobody is ahead, nor was: the usual case, and nothing to do
         self.touched[feed] = None
         if not feed.followed or feed.accepted >= feed.highest:
@@ -100,7 +100,7 @@ class Ownership:
         elif owner in ahead:
             self._claimed(feed, owner, bool(others), now)
         elif others:
-            if feed.class_ is Class.WAIT:
+            if feed.class_ is WAIT:
                 self._move_or_wait(feed, others, now)
             else:
                 self._enter(feed, Class.UNCLAIMED, now)
@@ -112,9 +112,9 @@ class Ownership:
             self._account(feed, now)
 
     def _claimed(self, feed: Feed, owner: Link, others: bool, now: float) -> None:
-        if feed.class_ is not Class.CLAIMED:
+        if feed.class_ is not CLAIMED:
             feed.since = now
-        self._enter(feed, Class.CLAIMED, now)
+        self._enter(feed, CLAIMED, now)
         fault = owner.faults.get(feed.number)
         strikes = fault.strikes if fault else 0
         patience = self.patience.stall_timeout(now) * 2 ** min(strikes, STRIKES_MAX)
@@ -122,7 +122,7 @@ class Ownership:
         self._account(feed, now)
 
     def _settle(self, feed: Feed) -> None:
-        feed.class_ = Class.IDLE
+        feed.class_ = IDLE
         feed.deadline = None
         feed.mark_link = None
         if feed.load_link is not None:
@@ -139,7 +139,7 @@ class Ownership:
         load = 0
         if (
             owner is not None
-            and feed.class_ is not Class.IDLE
+            and feed.class_ is not IDLE
             and owner.claims(feed)
             and not owner.penalised(feed.number, now)
         ):
@@ -177,7 +177,7 @@ class Ownership:
         if best is not None:
             self._graft(feed, best, now)
             return
-        self._enter(feed, Class.WAIT, now)
+        self._enter(feed, WAIT, now)
         feed.deadline = None
         self._account(feed, now)
         self._waiting.add(feed, candidates)
@@ -195,7 +195,7 @@ class Ownership:
         link.statistics.grafts += 1
         self._report(What.GRAFTED, link, feed, "")
         if link.claims(feed):
-            feed.class_ = Class.IDLE
+            feed.class_ = IDLE
             self._claimed(feed, link, False, now)
             feed.allowance = link.delivered + link.load - feed.load  # a claim buys no patience for itself
         self.touched[feed] = None
@@ -203,7 +203,7 @@ class Ownership:
     def ask(self, feed: Feed, link: Link) -> None:
         """An eager note to the owner."""
         link.flags[feed.number] |= EAGER
-        link.pending[feed.number] = Say.EAGER
+        link.pending[feed.number] = SAY_EAGER
         self.touched[feed] = None
 
     def release(self, feed: Feed, now: float) -> None:
@@ -217,7 +217,7 @@ class Ownership:
         if feed.floor and feed.empty:
             feed.floor = feed.accepted = 0
         if owner.up and owner.shares(feed):
-            owner.pending[number] = Say.LAZY
+            owner.pending[number] = SAY_LAZY
             owner.pruned[number] = now
             owner.statistics.prunes += 1
             self._report(What.PRUNED, owner, feed, "")
@@ -243,7 +243,7 @@ class Ownership:
         heard = link.heard[feed.number]
         if heard > feed.highest:
             feed.highest = heard
-        if feed.class_ is not Class.IDLE or feed.highest > feed.accepted:
+        if feed.class_ is not IDLE or feed.highest > feed.accepted:
             self.evaluate(feed, now)
 
     def payload(self, feed: Feed, link: Link, now: float) -> None:
@@ -307,7 +307,7 @@ class Ownership:
         if link is feed.owner or (told is not None and now - told < self.patience.stall_timeout(now)):
             return
         link.pruned[number] = now
-        link.pending[number] = Say.LAZY
+        link.pending[number] = SAY_LAZY
         link.statistics.prunes += 1
 
     def lost(self, feed: Feed, link: Link, now: float) -> None:
@@ -343,7 +343,7 @@ class Ownership:
 
     def fire(self, feed: Feed, now: float) -> None:
         """The feed's deadline has come."""
-        if feed.class_ is Class.CLAIMED:
+        if feed.class_ is CLAIMED:
             self._stalled(feed, now)
         elif feed.class_ is Class.UNCLAIMED:
             self._overtaken(feed, now)

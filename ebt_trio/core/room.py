@@ -13,7 +13,7 @@ from typing import Final
 from .actions import Action, Report, What
 from .config import Config
 from .feed import Feed
-from .link import ANNOUNCED, EAGER, WANTS, Link, Say
+from .link import ANNOUNCED, EAGER, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
 from .memories import Memories
 from .ownership import Ownership
 from .patience import Arriving, nothing_arriving
@@ -83,7 +83,7 @@ class Room:
             link.grow(len(self.feeds))
             if id in link.strangers:  # its -1 has not left yet, and is one like any other from now on
                 link.memory.heard.put(feed.number, link.strangers.pop(id))
-                link.pending[feed.number] = Say.DECLINE
+                link.pending[feed.number] = SAY_DECLINE
         return feed
 
     def may_be(self, link: Link, peer: PeerId) -> bool:
@@ -108,11 +108,11 @@ class Room:
         if number in link.pending:
             return
         if not link.flags[number] & EAGER:
-            link.pending[number] = Say.LAZY
+            link.pending[number] = SAY_LAZY
         elif link.acks and link.told[number] >= 0:
             link.ready_acks[number] = None
         else:
-            link.pending[number] = Say.EAGER
+            link.pending[number] = SAY_EAGER
 
     def hold(self, link: Link, held: dict[int, float], number: int, delay: float) -> None:
         """Put off until later, if it is not put off already."""
@@ -159,7 +159,7 @@ class Room:
         """A fresh note about a feed that is followed, or no longer blocked, from now on."""
         if feed.number in link.refused:
             return
-        self.say(link, feed, Say.LAZY)
+        self.say(link, feed, SAY_LAZY)
         if link.authors(feed) and link.peer != self.me:
             self.ownership.adopt(feed, link, self.now)
         self.ownership.announced(feed, link, self.now)
@@ -173,7 +173,7 @@ class Room:
         self.ownership.leave(feed, link, self.now)
         link.pending.pop(number, None)
         if owes:
-            self.say(link, feed, Say.DECLINE)
+            self.say(link, feed, SAY_DECLINE)
         self.track(link, feed)
 
     def due(self, link: Link) -> None:

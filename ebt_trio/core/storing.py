@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import events as ev
 from .actions import What
 from .feed import Feed
-from .link import WANTS, Link, Say
+from .link import SAY_EAGER, WANTS, Link
 from .room import Room
 
 
@@ -61,7 +61,7 @@ class Storing:
     def _ask_again(self, feed: Feed) -> None:
         """An eager note waits while an append is under way."""
         owner = feed.owner
-        if owner is not None and feed.inflight == 0 and owner.pending.get(feed.number) is Say.EAGER:
+        if owner is not None and feed.inflight == 0 and owner.pending.get(feed.number) is SAY_EAGER:
             self._room.wake(owner)
 
     def append_failed(self, event: ev.AppendFailed) -> None:

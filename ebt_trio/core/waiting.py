@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-from .feed import Class, Feed
+from .feed import WAIT, Feed
 from .link import Link
 
 AT_ONCE: Final = 64
@@ -49,7 +49,7 @@ class Waiting:
                     del link.waiting[number]
                     again = True
                     feed = self._feeds.pop(number, None)
-                    if feed is not None and feed.class_ is Class.WAIT:
+                    if feed is not None and feed.class_ is WAIT:
                         evaluate(feed)
                 if not link.waiting:
                     self._links.pop(link, None)

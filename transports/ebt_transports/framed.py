@@ -108,6 +108,14 @@ class FramedTransport(Transport):
                 self._splitter.feed(data)
                 self.arriving_at = trio.current_time()
 
+    def receive_nowait(self) -> bytes | None:
+        """A frame that has been read from the stream together with one before, or None.
+
+        :raises FrameTooLarge: as :meth:`receive`
+        :raises RemoteProtocolError: likewise
+        """
+        return self._next_frame()
+
     async def send_eof(self) -> None:
         """Say that nothing more will be sent; receiving goes on. Where the stream has no half-close the remote learns
         nothing of it. Twice is fine.

@@ -55,6 +55,19 @@ class MemoryTransport(Transport):
             raise anyio.EndOfStream from None
         except trio.ClosedResourceError as exc:
             raise TransportError(f"the link to {self.address} is closed on this side") from exc
+        return self._checked(frame)
+
+    def receive_nowait(self) -> bytes | None:
+        """A frame that waits to be taken, or None.
+
+        :raises FrameTooLarge: as :meth:`receive`
+        """
+        try:
+            return self._checked(self._incoming.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            return None
+
+    def _checked(self, frame: bytes) -> bytes:
         if len(frame) > self.max_frame:
             raise FrameTooLarge(f"expected a frame of at most {self.max_frame} bytes, got one of {len(frame)}")
         return frame

@@ -169,7 +169,8 @@ class SecretStream(trio.abc.HalfCloseableStream):
         """
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes must be at least 1")
-        await trio.lowlevel.checkpoint()
+        if self._opened or self._opener.ended or self._no_more == _IS_CLOSED:
+            await trio.lowlevel.checkpoint()
         if self._no_more == _IS_CLOSED:
             raise trio.ClosedResourceError(_IS_CLOSED)
         while not (self._opened or self._opener.ended):
