@@ -11,12 +11,12 @@ number of feeds.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from struct import Struct
-from typing import Final
+from typing import Final, overload
 
 from .marks import marked
 from .note import DECLINED
@@ -32,9 +32,9 @@ _CHANGE: Final = 3
 """Numbers per change in the log: feed, old value, new value."""
 _LOG_ROOM: Final = _CHANGE * LOG_LENGTH * 5 // 4
 _MODULUS: Final = 1 << 128
+_behind_name = Struct(">xq").pack
 _row = partial(tuple.__new__, Remembered)
 """Without the Python function that a NamedTuple's own constructor is."""
-_behind_name = Struct(">xq").pack
 _begin = blake2b(digest_size=16).copy
 """A copy of an empty hash takes half as long as a new one, which has to read its parameters."""
 
@@ -98,23 +98,22 @@ class PeerClock:
             if len(log) > _LOG_ROOM:
                 del log[: -_CHANGE * LOG_LENGTH]
 
-    def put_all(self, numbers: Iterable[int], values: Iterable[int]) -> None:
-        """:meth:`put` for many: a call for each would take longer than all the rest."""
-        mine, stale, unsaved, outdated, log = self.values, self.stale, self._unsaved, self._outdated, self._log
+    def put_all(self, numbers: Sequence[int], values: Sequence[int]) -> None:
+        """:meth:`put` for many: where nothing was said before, at a third of what a call for each would cost."""
+        mine, stale, unsaved, log = self.values, self.stale, self._unsaved, self._log
+        if any(mine[number] != NONE for number in numbers):
+            for number, value in zip(numbers, values, strict=True):
+                self.put(number, value)
+            return
         for number, value in zip(numbers, values, strict=True):
-            old = mine[number]
-            if old == value:
-                continue
             mine[number] = value
+            stale[number] = 1
             unsaved[number] = 1
-            if not stale[number]:
-                stale[number] = 1
-                if old != NONE:
-                    outdated[number] = old
-            if log is not None:
-                log.extend((number, old, value))
-        if log is not None and len(log) > _LOG_ROOM:
-            del log[: -_CHANGE * LOG_LENGTH]
+        if log is not None:
+            for number, value in zip(numbers[-LOG_LENGTH:], values[-LOG_LENGTH:], strict=True):
+                log.extend((number, NONE, value))
+            if len(log) > _LOG_ROOM:
+                del log[: -_CHANGE * LOG_LENGTH]
 
     def load(self, number: int, value: int) -> None:
         """Set what a store remembered: no change to save or to undo."""
@@ -172,6 +171,45 @@ class PeerClock:
         return None
 
 
+class Rows(Sequence[Remembered]):
+    """Rows that are made when somebody looks: ten thousand at once would be as many objects for the garbage collector.
+
+    It would look through the whole heap for them, again and again, while a handshake is saved.
+    """
+
+    __slots__ = ("_feeds", "_heard", "_told")
+
+    def __init__(self, feeds: list[FeedId], told: list[int | None], heard: list[int | None]) -> None:
+        self._feeds = feeds
+        self._told = told
+        self._heard = heard
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    @overload
+    def __getitem__(self, index: int) -> Remembered: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Rows: ...
+
+    def __getitem__(self, index: int | slice) -> Remembered | Rows:
+        if isinstance(index, slice):
+            return Rows(self._feeds[index], self._told[index], self._heard[index])
+        return Remembered(self._feeds[index], self._told[index], self._heard[index])
+
+    def __iter__(self) -> Iterator[Remembered]:
+        return map(_row, zip(self._feeds, self._told, self._heard, strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
 class Memory:
     """What is remembered of a peer across sessions, in this process and, as far as saved, in the store."""
 
@@ -208,7 +246,9 @@ class Memory:
         agreed = [
             number
             for number in numbers
-            if told.stale[number] and heard.stale[number] and told.values[number] == heard.values[number] != NONE
+            if told.stale[number]
+            and heard.stale[number]
+            and told.values[number] == heard.values[number] != NONE
         ]
         digests = _sum_of_digests(self._names, agreed, told.values)
         told.renewed(agreed, digests)
@@ -229,7 +269,7 @@ class Memory:
         other.heard.values[:] = self.heard.values
         return other
 
-    def take_unsaved(self, limit: int) -> list[Remembered]:
+    def take_unsaved(self, limit: int) -> Rows:
         """At most ``limit`` rows for the store.
 
         Their digests are brought up to date, too: by the next session they are known, and in the meantime the loop
@@ -239,16 +279,11 @@ class Memory:
         numbers = list(islice(marked(unsaved), limit))
         for number in numbers:
             unsaved[number] = 0
-        rows = [
-            _row(
-                (
-                    names[number],
-                    None if told[number] == NONE else told[number],
-                    None if heard[number] == NONE else heard[number],
-                )
-            )
-            for number in numbers
-        ]
+        rows = Rows(
+            [names[number] for number in numbers],
+            [None if (said := told[number]) == NONE else said for number in numbers],
+            [None if (known := heard[number]) == NONE else known for number in numbers],
+        )
         self._renew(numbers)
         return rows
 

@@ -53,7 +53,7 @@ class Hearing:
         room = self._room
         numbers, feeds = room.numbers, room.feeds
         told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
-        differing, introduced = link.open, link.introduced
+        differing, open_flags, introduced = link.open, link.open.flags, link.introduced
         changed: list[int] = []
         heads: list[int] = []
         for entry in notes.items():
@@ -77,9 +77,11 @@ class Hearing:
                 feed.highest = head
                 changed.append(number)
                 heads.append(head)
-                if number in differing:
-                    differing.discard(number)
-                    room.check_synced(link)
+                if open_flags[number]:
+                    open_flags[number] = 0
+                    differing.count -= 1
+                    if not differing.count:
+                        room.check_synced(link)
             elif said == NONE and number >= introduced and not flags[number] & MET and number not in pending:
                 feed.highest = head
                 changed.append(number)

@@ -28,7 +28,7 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
     notes: dict[FeedId, int] = {}
     introduced = 0
     told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
-    changed, differing = link.changed, link.open
+    changed, differing, open_flags = link.changed, link.open, link.open.flags
     said: list[int] = []
     values: list[int] = []
     others: list[Feed] = []
@@ -55,10 +55,10 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
             values.append(head)
             if link.held:
                 link.held.pop(number, None)
-            if known == head:
-                differing.discard(number)
-            else:
-                differing.add(number)
+            differs = known != head
+            if open_flags[number] != differs:
+                open_flags[number] = differs
+                differing.count += 1 if differs else -1
         else:
             others.append(feed)
             if not follows and _owes_decline(link, number):

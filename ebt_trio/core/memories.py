@@ -42,9 +42,9 @@ class Memories:
         self._memories[key] = self._memories.pop(key)  # most recently used last
         return memory
 
-    def take_unsaved(self, limit: int) -> dict[PeerKey, list[Remembered]]:
+    def take_unsaved(self, limit: int) -> dict[PeerKey, Sequence[Remembered]]:
         """At most ``limit`` rows for the store; what is saved and not in use may be dropped from this process."""
-        unsaved: dict[PeerKey, list[Remembered]] = {}
+        unsaved: dict[PeerKey, Sequence[Remembered]] = {}
         for key, memory in self._memories.items():
             if limit > 0 and (rows := memory.take_unsaved(limit)):
                 unsaved[key] = rows

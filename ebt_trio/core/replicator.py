@@ -10,7 +10,7 @@ The runtime and the simulator drive this same object. Rules, in short (``docs/pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from random import Random
 from typing import Any
 
@@ -283,7 +283,7 @@ class Replicator:
         """For our RESUME to this peer."""
         return self._room.memories.heard_digest(key)
 
-    def take_unsaved(self, limit: int = 10_000) -> dict[PeerKey, list[Remembered]]:
+    def take_unsaved(self, limit: int = 10_000) -> dict[PeerKey, Sequence[Remembered]]:
         """Rows to be saved with the store; empty when all is."""
         return self._room.memories.take_unsaved(limit)
 

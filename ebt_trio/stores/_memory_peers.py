@@ -45,18 +45,16 @@ class PeerRows:
     def put(self, rows: Sequence[Remembered]) -> None:
         """Keep these rows, and nothing of those without anything in them."""
         names, numbers = self._numbering.names, self._numbering.numbers
-        places: list[int] = []
         for feed, _, _ in rows:
-            number = numbers.get(feed)
-            if number is None:
-                number = numbers[feed] = len(names)
+            if feed not in numbers:
+                numbers[feed] = len(names)
                 names.append(feed)
-            places.append(number)
         told, heard = self._told, self._heard
         missing = array("q", [_NOTHING]) * (len(names) - len(told))
         told.extend(missing)
         heard.extend(missing)
-        for number, (_, said, known) in zip(places, rows, strict=True):
+        for feed, said, known in rows:
+            number = numbers[feed]
             told[number] = _NOTHING if said is None else said
             heard[number] = _NOTHING if known is None else known
 

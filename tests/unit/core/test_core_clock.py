@@ -183,8 +183,7 @@ def test_unsaved_rows_are_taken_once() -> None:
     memory.heard.put(1, DECLINED)
     memory.told.put(2, 1)
     memory.told.put(2, NONE)
-    rows = memory.take_unsaved(2)
-    rows += memory.take_unsaved(2)
+    rows = [*memory.take_unsaved(2), *memory.take_unsaved(2)]
     assert sorted(rows) == [
         Remembered(NAMES[0], 3, 2),
         Remembered(NAMES[1], None, DECLINED),
