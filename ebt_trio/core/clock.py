@@ -246,9 +246,7 @@ class Memory:
         agreed = [
             number
             for number in numbers
-            if told.stale[number]
-            and heard.stale[number]
-            and told.values[number] == heard.values[number] != NONE
+            if told.stale[number] and heard.stale[number] and told.values[number] == heard.values[number] != NONE
         ]
         digests = _sum_of_digests(self._names, agreed, told.values)
         told.renewed(agreed, digests)

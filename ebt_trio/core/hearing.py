@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from . import events as ev
 from .actions import Append, Followed, What
 from .clock import NONE
-from .feed import IDLE, Feed
+from .feed import Feed
 from .link import MET, SAY_DECLINE, WANTS, Link
 from .note import DECLINED
 from .room import Room
@@ -47,7 +47,7 @@ class Hearing:
     def _settled(self, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int]]:
         """Take what decides nothing, which is most of any handshake, at a fifth of what the rules cost; yield the rest.
 
-        Lazy notes about feeds that stand still here, and that say just what we hold and have said, or are about to:
+        Lazy notes about feeds on which nobody is ahead, that say just what we hold and have said, or are about to:
         :meth:`_note` and :meth:`Room.track` would do with them what is done here, and nothing else.
         """
         room = self._room
@@ -66,7 +66,6 @@ class Hearing:
             if not (
                 note & 1
                 and feed.durable == head == feed.accepted >= feed.highest
-                and feed.class_ is IDLE
                 and feed.followed
                 and heard[number] != DECLINED
                 and not flags[number] & WANTS
@@ -86,6 +85,8 @@ class Hearing:
                 feed.highest = head
                 changed.append(number)
                 heads.append(head)
+                if not differing.count:
+                    link.open_since = room.now
                 differing.add(number)
             else:
                 yield entry

@@ -1,4 +1,4 @@
-"""Sets of feed numbers in one byte per feed: small while they are full, and nothing is left of them when they are empty.
+"""Sets of feed numbers in one byte per feed: small while they are full, and nothing is left when they are empty.
 
 A set or dict of 100,000 numbers takes 8 MB, and keeps its table when it is emptied; there is one for each session.
 """

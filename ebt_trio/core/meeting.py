@@ -54,7 +54,7 @@ class Meeting:
         room.wake(link)
 
     def _recall_claims(self, link: Link) -> None:
-        """What the peer is remembered to hold beyond what we have counts at once; all else waits for its initial note."""
+        """What the peer is remembered to hold beyond what we have counts at once; the rest waits for initial notes."""
         room = self._room
         for feed, heard in zip(room.feeds, link.heard, strict=True):
             if heard > feed.accepted and feed.followed and feed.number not in link.refused:

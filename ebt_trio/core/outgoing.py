@@ -45,8 +45,7 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> di
         if say is SAY_DECLINE:
             notes[feed.id] = DECLINED
             link.memory.told.put(number, DECLINED)
-            if link.heard[number] != DECLINED:
-                link.memory.heard.put(number, NONE)
+            link.memory.heard.put(number, NONE)  # not where they declined, too: nothing is said to that
             continue
         sequence = feed.durable
         if say is SAY_EAGER and not sequence:

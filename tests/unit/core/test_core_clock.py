@@ -190,3 +190,39 @@ def test_unsaved_rows_are_taken_once() -> None:
         Remembered(NAMES[2], None, None),
     ]
     assert memory.take_unsaved(2) == []
+
+
+def test_rows_are_a_sequence() -> None:
+    memory = Memory(KEY, NAMES)
+    memory.told.put_all([0, 1, 2], [3, 4, DECLINED])
+    rows = memory.take_unsaved(10)
+    assert rows == [Remembered(name, told, None) for name, told in zip(NAMES, (3, 4, -1), strict=True)]
+    assert rows[1] == Remembered(NAMES[1], 4, None)
+    assert rows[1:] == list(rows)[1:]
+    assert rows != list(rows)[1:]
+    assert rows != 3
+    assert repr(rows) == repr(list(rows))
+
+
+def test_many_at_once_are_the_same_as_one_by_one() -> None:
+    names = [FeedId(str(number)) for number in range(3 * LOG_LENGTH)]
+    many, single = clock(names), clock(names)
+    for numbers, value in [(range(10), 1), (range(LOG_LENGTH), 2), (range(LOG_LENGTH, 3 * LOG_LENGTH), 3)]:
+        many.put_all(list(numbers), [value] * len(numbers))
+        for number in numbers:
+            single.put(number, value)
+        assert many.values == single.values
+        before = many.digest()
+        assert before == single.digest()
+    for told in (many, single):
+        told.put(5, 9)
+        assert told.changed_since(before) == {5}
+
+
+def test_what_was_loaded_again_counts_once() -> None:
+    told = clock()
+    told.load(0, 5)
+    assert told.digest() == entry_digest(NAMES[0], 5)
+    told.load(0, 6)
+    told.load(0, 7)
+    assert told.digest() == entry_digest(NAMES[0], 7)

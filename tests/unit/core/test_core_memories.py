@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebt_trio.core import memories as module
+from ebt_trio.core.clock import entry_digest
 from ebt_trio.core.memories import Memories
 from ebt_trio.core.types import FeedId, PeerId, PeerKey, Remembered
 
@@ -82,3 +83,18 @@ def test_the_least_recently_used_is_dropped_when_saved_and_idle(monkeypatch: pyt
     assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]
     memories.take_unsaved(10)
     assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]
+
+
+def test_the_digest_is_right_whatever_was_saved_before() -> None:
+    memories = Memories(NAMES)
+    memory = memories.take(key("bob"))
+    memory.told.put(0, 1)
+    memory.heard.put(0, 1)
+    memory.heard.put(1, 2)
+    memories.take_unsaved(10)
+    memory.heard.put(1, 3)
+    memory.heard.put(0, -2)
+    memory.told.put(1, 3)
+    expected = entry_digest(NAMES[1], 3)
+    assert memories.heard_digest(key("bob")) == expected.to_bytes(16, "big")
+    assert memory.told.digest() == (entry_digest(NAMES[0], 1) + expected) % 2**128

@@ -1,0 +1,133 @@
+"""Notes that decide nothing are taken in bulk: exactly as the rules would take them, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+import pytest
+
+from ebt_trio.core import events as ev
+from ebt_trio.core.actions import Action, Append, Wake
+from ebt_trio.core.config import Config
+from ebt_trio.core.hearing import Hearing
+from ebt_trio.core.link import Link
+from ebt_trio.core.replicator import Replicator
+from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Run, SessionId
+
+FEEDS = [FeedId(f"f{number}") for number in range(8)]
+SESSIONS = [SessionId(1), SessionId(2)]
+PEERS = {SESSIONS[0]: PeerId("f0"), SESSIONS[1]: PeerId("zoe")}
+
+
+def ruled(hearing: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int]]:
+    """In place of the short way: everything goes by the rules."""
+    return iter(notes.items())
+
+
+def state(core: Replicator) -> list[Any]:
+    """All there is, but for numbers that only say how much was done."""
+    feeds = [
+        {slot: value.session if isinstance(value := getattr(feed, slot), Link) else value for slot in feed.__slots__}
+        for feed in core.feeds
+    ]
+    return [*feeds, *(_link(core, session) for session in SESSIONS)]
+
+
+def _link(core: Replicator, session: SessionId) -> object:
+    link = core.link(session)
+    if link is None:
+        return None
+    same = ("memory", "told", "heard", "open", "changed")
+    slots = {slot: getattr(link, slot) for slot in link.__slots__ if slot not in same}
+    memory = link.memory
+    return slots, list(link.told), list(link.heard), list(link.open), memory.told.digest(), memory.heard.digest()
+
+
+class Walk:
+    """Whatever may happen, at random; the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self.core = Replicator(
+            PeerId("me"),
+            Config(notes_per_frame=self._random.choice([2, 3, 10_000])),
+            Random(seed),
+            should_replicate=self._random.choice([None, lambda feed, peer: feed == FEEDS[7]]),
+        )
+        heads = [FeedHead(feed, 1, 2) for feed in FEEDS[: self._random.randrange(8)]]
+        self.core.handle(ev.Loaded(heads), 0.0)
+        for feed in FEEDS[: self._random.randrange(8)]:
+            self.core.handle(ev.Follow(feed), 0.0)
+        self._now = 0.0
+
+    def step(self) -> object:
+        """One thing; what comes of it. Wakes are left out: one too many changes nothing."""
+        self._now += self._random.choice([0.0, 0.0, 0.01, 1.0, 4.0])
+        session, feed = self._random.choice(SESSIONS), self._random.choice(FEEDS)
+        match self._random.randrange(16):
+            case 0 if self.core.link(session) is None:
+                key = PeerKey(PEERS[session], b"store", False)
+                heard = self._random.choice([b"", self._told(key)])
+                return self._do(ev.SessionUp(session, PEERS[session], b"i", key, heard, self._random.random() < 0.9))
+            case 1 if self._random.random() < 0.2:
+                return self._do(ev.SessionDown(session))
+            case 2 if self.core.link(session):
+                outgoing = self.core.next_outgoing(session, self._now)
+                for wanted in outgoing.ranges:
+                    self.core.commit_run(session, wanted.feed, wanted.first, wanted.limit, self._now)
+                return outgoing
+            case 3:
+                return self._do(self._random.choice([ev.Follow(feed), ev.Unfollow(feed)]))
+            case 4:
+                change = self._random.choice([ev.Block, ev.Unblock])
+                return self._do(change(PEERS[session], feed))
+            case 5:
+                return self._do(ev.Stored(feed, self.core.accepted(feed) + 1))
+            case 6:
+                run = Run(feed, self._random.randrange(1, 5), [b"m"])
+                return self._store(self._do(ev.MessagesReceived(session, [run])))
+            case 7:
+                return self._do(ev.Tick())
+            case 8:
+                return self._do(ev.AcksReceived(session, {feed: self._random.randrange(1, 5)}))
+            case 9:
+                return self._do(ev.NotesReceived(session, {}))
+            case _:
+                return self._do(ev.NotesReceived(session, {feed: self._note(feed) for feed in self._some()}))
+
+    def _some(self) -> list[FeedId]:
+        return self._random.sample(FEEDS, self._random.randrange(1, 8))
+
+    def _note(self, feed: FeedId) -> int:
+        """Mostly what we hold ourselves."""
+        same = self.core.clock.get(feed, 0) << 1 | 1
+        return self._random.choice([same, same, same, same, -1, self._random.randrange(12)])
+
+    def _told(self, key: PeerKey) -> bytes:
+        memory = self.core._room.memories._memories.get(key)
+        return b"" if memory is None else memory.told.digest().to_bytes(16, "big")
+
+    def _store(self, actions: list[Action]) -> list[Action]:
+        return actions + [
+            action
+            for append in list(actions)
+            if isinstance(append, Append)
+            for action in self._do(ev.Appended(append.session, append.run.feed, append.run.last))
+        ]
+
+    def _do(self, event: ev.Event) -> list[Action]:
+        return [action for action in self.core.handle(event, self._now) if not isinstance(action, Wake)]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_short_way_and_the_rules_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = Walk(seed), Walk(seed)
+    settled = Hearing._settled
+    for _ in range(120):
+        monkeypatch.setattr(Hearing, "_settled", settled)
+        done = short.step()
+        monkeypatch.setattr(Hearing, "_settled", ruled)
+        assert long.step() == done
+        assert state(long.core) == state(short.core)
