@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from struct import Struct
@@ -33,8 +32,6 @@ _CHANGE: Final = 3
 _LOG_ROOM: Final = _CHANGE * LOG_LENGTH * 5 // 4
 _MODULUS: Final = 1 << 128
 _behind_name = Struct(">xq").pack
-_row = partial(tuple.__new__, Remembered)
-"""Without the Python function that a NamedTuple's own constructor is."""
 _begin = blake2b(digest_size=16).copy
 """A copy of an empty hash takes half as long as a new one, which has to read its parameters."""
 
@@ -199,10 +196,10 @@ class Rows(Sequence[Remembered]):
         return Remembered(self._feeds[index], self._told[index], self._heard[index])
 
     def __iter__(self) -> Iterator[Remembered]:
-        return map(_row, zip(self._feeds, self._told, self._heard, strict=True))
+        return map(Remembered, self._feeds, self._told, self._heard)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
+        return list(self) == (list(other) if isinstance(other, Rows) else other)
 
     __hash__ = None  # type: ignore[assignment]
 
