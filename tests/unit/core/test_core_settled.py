@@ -114,7 +114,7 @@ class Walk:
             action
             for append in list(actions)
             if isinstance(append, Append)
-            for action in self._do(ev.Appended(append.session, append.run.feed, append.run.last))
+            for action in self._do(ev.Appended([(append.run.feed, append.run.last)]))
         ]
 
     def _do(self, event: ev.Event) -> list[Action]:
