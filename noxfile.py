@@ -53,6 +53,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def counts(session: nox.Session) -> None:
+    """Whether something has become more expensive: counts, rather than times; ``-- --record`` keeps new ones."""
+    session.install("-e", ".[identity]")
+    session.run("python", "-m", "benchmarks.counts", *session.posargs)
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """With the JavaScript reference; unlike in ``tests``, Node.js has to be there (``docs/interop.md``)."""
     session.install("-e", ".[test]")
