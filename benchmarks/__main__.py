@@ -13,14 +13,15 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks.lab import Case, Lab, measure
+from benchmarks.lab import INSTALLED, Case, Lab, measure
 from benchmarks.processes import pin
 from benchmarks.tables import COLUMNS, Results
-from benchmarks.works import bulk, handshake, live, many
+from benchmarks.works import bulk, handshake, live, many, mesh
 
 NOTE = """\
 CPU is user and system time of the peers' processes, from the connection until all is quiet again. Medians; the spread
-is that of ours. The reference is epidemic-broadcast-trees 9.0.4 on Node.js, raw the same bytes without a protocol.
+is that of ours. The reference is epidemic-broadcast-trees 9.0.4 on Node.js, gossipsub that of py-libp2p, raw the same
+bytes without a protocol.
 Ratios travel from one machine to another, absolute figures do not."""
 
 
@@ -35,6 +36,7 @@ def _all(quick: bool) -> Iterator[Case]:
     yield from live.cases(quick)
     yield from handshake.cases(quick)
     yield from many.cases(quick)
+    yield from mesh.cases(quick)
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +45,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="NAME", help="this case, or like live-*; may be repeated")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each case is run (default: 5; quick: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--no-reference", action="store_true", help="without Node.js")
+    parser.add_argument("--without", action="append", choices=list(INSTALLED), help="don't run, or install, these")
     parser.add_argument("--core", type=int, metavar="N", help="pin everything to this core (default: the last)")
     parser.add_argument("--list", action="store_true", help="name the cases, and run none")
     return parser.parse_args(arguments)
@@ -63,10 +65,10 @@ def main() -> int:
         return 0 if asked.list else 2
     rounds = asked.rounds or (1 if asked.quick else 5)
     pinned = pin(asked.core)
-    lab = Lab(with_reference=not asked.no_reference)
+    lab = Lab(without=asked.without or ())
     print(f"Python {platform.python_version()}, {pinned}, {rounds} rounds, load {_load()}")
-    if lab.missing:
-        print(f"The reference is missing: {lab.missing}")
+    for kind, why in lab.missing.items():
+        print(f"{kind} is missing: {why}")
     print(NOTE, "", COLUMNS, sep="\n", flush=True)
     results = Results()
     failed = False

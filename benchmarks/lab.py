@@ -4,47 +4,60 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import node
+from benchmarks import gossipsub, node
+from benchmarks.cache import Missing
 from benchmarks.processes import Failed, Worker
 
-OURS, REFERENCE, RAW = "ours", "reference", "raw"
+OURS, REFERENCE, GOSSIPSUB, RAW = "ours", "reference", "gossipsub", "raw"
+INSTALLED = {REFERENCE: node.reference, GOSSIPSUB: gossipsub.gossipsub}
+"""What has to be there first; each returns a command and its environment."""
 
 
 class Lab:
     """Starts the processes of one kind; knows which kinds there are on this machine."""
 
-    def __init__(self, *, with_reference: bool = True) -> None:
+    def __init__(self, *, without: Sequence[str] = ()) -> None:
         self._commands: dict[str, tuple[list[str], dict[str, str]]] = {
             OURS: ([sys.executable, "-m", "benchmarks.peers.ours"], {}),
             RAW: ([sys.executable, "-m", "benchmarks.peers.raw"], {}),
         }
-        self.missing = "" if with_reference else "left out (--no-reference)"
-        if with_reference:
+        self.missing: dict[str, str] = {}
+        """Why a kind is not there."""
+        for kind, command in INSTALLED.items():
             try:
-                self._commands[REFERENCE] = node.reference()
-            except node.Missing as exc:
-                self.missing = str(exc)
+                if kind in without:
+                    raise Missing("left out")
+                self._commands[kind] = command()
+            except Missing as exc:
+                self.missing[kind] = str(exc)
 
     def has(self, kind: str) -> bool:
         return kind in self._commands
 
     @contextmanager
-    def pair(self, kind: str) -> Iterator[tuple[Worker, Worker]]:
-        """Two processes of a kind."""
+    def several(self, kind: str, count: int) -> Generator[list[Worker], None, None]:
+        """So many processes of a kind."""
         command, env = self._commands[kind]
-        with Worker(command, env) as one, Worker(command, env) as other:
-            yield one, other
-            for worker in (one, other):  # before either can complain that the other has gone
+        with ExitStack() as stack:
+            workers = [stack.enter_context(Worker(command, env)) for _ in range(count)]
+            yield workers
+            for worker in workers:  # before any can complain that another has gone
                 worker.end()
 
     @contextmanager
-    def databases(self, wanted: bool) -> Iterator[tuple[str | None, str | None]]:
+    def pair(self, kind: str) -> Generator[tuple[Worker, Worker], None, None]:
+        """Two processes of a kind."""
+        with self.several(kind, 2) as [one, other]:
+            yield one, other
+
+    @contextmanager
+    def databases(self, wanted: bool) -> Generator[tuple[str | None, str | None], None, None]:
         """Files for two stores, or nothing."""
         with ExitStack() as stack:
             if not wanted:
@@ -56,10 +69,11 @@ class Lab:
 
 @dataclass(frozen=True)
 class Target:
-    """How much of ``versus`` ours may be."""
+    """How much of ``versus`` ours may be; of nobody: how much at all, as ``most`` says in any case."""
 
     versus: str
     ratio: float
+    most: float = float("inf")
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from benchmarks.lab import OURS, RAW, REFERENCE, Outcome
+from benchmarks.lab import GOSSIPSUB, OURS, RAW, REFERENCE, Outcome, Target
 
-COLUMNS = f"{'':<44} {'ours':>9} {'spread':>15} {'reference':>10} {'raw':>8} {'ours/ref':>9} {'ours/raw':>9}  target"
+OTHERS = (REFERENCE, GOSSIPSUB, RAW)
+COLUMNS = (
+    f"{'':<46} {'ours':>9} {'spread':>15} {'reference':>10} {'gossipsub':>10} {'raw':>8} "
+    f"{'ours/ref':>9} {'ours/gos':>9} {'ours/raw':>9}  target"
+)
 
 
 def short(value: float | None) -> str:
@@ -19,6 +24,20 @@ def short(value: float | None) -> str:
 
 def ratio(one: float | None, other: float | None) -> float | None:
     return None if one is None or not other else one / other
+
+
+def is_reached(target: Target, middle: Mapping[str, float | None]) -> bool | None:
+    """None: not known, for somebody was not there."""
+    ours = middle.get(OURS)
+    found = ratio(ours, middle.get(target.versus) if target.versus else 1.0)
+    if ours is None or ours > target.most:
+        return None if ours is None else False
+    return None if found is None else found <= target.ratio
+
+
+def wanted(target: Target) -> str:
+    most = "" if target.most == float("inf") else f", <= {target.most:g}"
+    return f"<= {target.ratio:g}{f' of {target.versus}' if target.versus else ''}{most}"
 
 
 class Results:
@@ -46,29 +65,27 @@ class Results:
         return lines
 
     def _line(self, outcome: Outcome, figure: str, values: Sequence[float]) -> str:
-        ours, theirs, raw = (self._value(outcome, kind, figure) for kind in (OURS, REFERENCE, RAW))
+        middle = {kind: self._value(outcome, kind, figure) for kind in (OURS, *OTHERS)}
+        ours = middle[OURS]
         target = outcome.case.targets.get(figure)
-        verdict = ""
-        reached: bool | None = None
-        if target is not None:
-            found = ratio(ours, {REFERENCE: theirs, RAW: raw}.get(target.versus, 1.0))
-            reached = None if found is None else found <= target.ratio
-            verdict = f"<= {target.ratio:g}" + {None: "", True: " reached", False: " MISSED"}[reached]
+        reached = None if target is None else is_reached(target, middle)
         self.rows.append(
             {
                 "case": outcome.case.name,
                 "what": outcome.case.what,
                 "figure": figure,
                 "rounds": {kind: figures.get(figure, []) for kind, figures in outcome.figures.items()},
-                "median": {OURS: ours, REFERENCE: theirs, RAW: raw},
-                "target": None if target is None else {"versus": target.versus, "ratio": target.ratio},
+                "median": middle,
+                "target": None if target is None else asdict(target),
                 "reached": reached,
             }
         )
         spread = f"{short(min(values))}-{short(max(values))}" if values else "-"
+        verdict = "" if target is None else wanted(target) + {None: "", True: " reached", False: " MISSED"}[reached]
+        ratios = "".join(f" {short(ratio(ours, middle[kind])):>9}" for kind in OTHERS)
         return (
-            f"  {figure:<42} {short(ours):>9} {spread:>15} {short(theirs):>10} {short(raw):>8} "
-            f"{short(ratio(ours, theirs)):>9} {short(ratio(ours, raw)):>9}  {verdict}"
+            f"  {figure:<44} {short(ours):>9} {spread:>15} {short(middle[REFERENCE]):>10} "
+            f"{short(middle[GOSSIPSUB]):>10} {short(middle[RAW]):>8}{ratios}  {verdict}"
         ).rstrip()
 
     def document(self, about: Mapping[str, Any]) -> dict[str, Any]:

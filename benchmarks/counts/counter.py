@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
@@ -51,7 +51,7 @@ class Counter:
         self._module: dict[CodeType, str] = {}
 
     @contextmanager
-    def over(self, *peers: EBT) -> Iterator[None]:
+    def over(self, *peers: EBT) -> Generator[None, None, None]:
         """Count what happens in this block; ``peers`` are whose frames and bytes count."""
         before = self._sent(peers)
         trio.lowlevel.add_instrument(self._turns)

@@ -29,9 +29,9 @@ class Arrivals:
             self._reached.set()
 
     async def wait(self, count: int) -> None:
-        self._wanted, self._reached = count, trio.Event()
-        self.add(0)
-        await self._reached.wait()
+        if self.count < count:
+            self._wanted, self._reached = count, trio.Event()
+            await self._reached.wait()
 
     def quantiles(self) -> dict[str, float]:
         ages = sorted(self.ages)
@@ -91,3 +91,19 @@ async def paced(count: int, per_second: float, produce: Callable[[int], Awaitabl
         if due > done:
             await produce(due - done)
             done = due
+
+
+async def windowed(
+    arrived: Arrivals, count: int, in_flight: int, others: int, produce: Callable[[int], Awaitable[None]]
+) -> None:
+    """Call ``produce`` with how many messages there is room for: so many at most that not all the others have.
+
+    Returns when they have all.
+    """
+    before, made = arrived.count, 0
+    while made < count:
+        await arrived.wait(before + (made + 1 - in_flight) * others)
+        room = min(in_flight - made + (arrived.count - before) // others, count - made)
+        await produce(room)
+        made += room
+    await arrived.wait(before + count * others)

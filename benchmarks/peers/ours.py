@@ -7,37 +7,41 @@ import gc
 import tracemalloc
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import trio
 
-from benchmarks.peers.commands import Arrivals, Commands, paced
+from benchmarks.peers.commands import Arrivals, Commands, paced, windowed
 from benchmarks.peers.names import age, name, named, stamped
 from ebt_trio import EBT, FeedId, Identity, MemoryStore, PlainFormat, SignedFormat, SQLiteStore, connect, listen
 from ebt_trio.abc import Change, FeedHead, Format, Run, Store
 from ebt_trio.errors import StoreError
+from ebt_trio.feeds.signed import CONTENT
 
 FILLING = 5_000
 """Messages in one transaction when a store is filled."""
 
 
-def count(arrived: Arrivals, runs: Sequence[Run], stored: Sequence[FeedHead | StoreError]) -> None:
+def count(arrived: Arrivals, runs: Sequence[Run], stored: Sequence[FeedHead | StoreError], at: int) -> None:
     for run, head in zip(runs, stored, strict=True):
         if not isinstance(head, StoreError):
             arrived.add(len(run.payloads))
-            if arrived.timed:  # a content of 24 to 255 bytes follows a head of two
-                arrived.ages.extend(age(payload[2:10]) for payload in run.payloads)
+            if arrived.timed:
+                arrived.ages.extend(age(payload[at : at + 8]) for payload in run.payloads)
 
 
 class Counting(Store):
     """Over a store: says what is stored."""
 
     arrived: Arrivals | None = None
+    content_at = 2
+    """Where a content begins in its payload: one of 24 to 255 bytes follows a head of two."""
 
     async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
         stored = await super().append(runs)  # type: ignore[safe-super]
         if self.arrived is not None:
-            count(self.arrived, runs, stored)
+            count(self.arrived, runs, stored, self.content_at)
         return stored
 
 
@@ -80,7 +84,7 @@ class Ours(Commands):
         self._stack = AsyncExitStack()
         self._peers: list[EBT] = []
         self._names: list[str] = []
-        self._identity: Identity | None = None
+        self._identities: list[Identity | None] = []
         self._profile = cProfile.Profile()
 
     def sent(self) -> int:
@@ -97,6 +101,7 @@ class Ours(Commands):
         database: str | None = None,
         signed: bool = False,
         names: Sequence[str] | None = None,
+        counted: bool = True,
     ) -> list[str] | None:
         """So many feeds, each up to ``head``, the first ``ahead`` by one more. Returns their names where signed.
 
@@ -108,12 +113,13 @@ class Ours(Commands):
         heads = [head + (number < ahead) for number in range(feeds)]
         for number in range(peers):
             store = CountingMemory() if database is None else CountingSQLite(database)
-            identity: str | Identity = name("peer", peer + number)
-            if signed:
-                self._identity = identity = identities[0] if made else Identity.generate()
+            key = (identities[0] if made else Identity.generate()) if signed else None
             await self._fill(store, identities, heads, size, signed)
-            store.arrived = self.arrived
-            self._peers.append(await self._stack.enter_async_context(EBT(identity, store)))
+            store.content_at = 2 + CONTENT if signed else 2
+            store.arrived = self.arrived if counted else None
+            peer_of_ours = EBT(name("peer", peer + number) if key is None else key, store)
+            self._peers.append(await self._stack.enter_async_context(peer_of_ours))
+            self._identities.append(key)
         gc.collect()
         return self._names if made else None
 
@@ -128,16 +134,18 @@ class Ours(Commands):
             await fill(store, PlainFormat(), self._names, heads, size)
         await store.close()
 
-    async def do_listen(self, url: str) -> str:
-        listener = await listen(url, identity=self._identity) if url.startswith("shs+") else await listen(url)
-        await self.nursery.start(self._peers[0].serve, listener)
+    async def do_listen(self, url: str, peer: int = 0) -> str:
+        secret = url.startswith("shs+")
+        listener = await listen(url, identity=self._identities[peer]) if secret else await listen(url)
+        await self.nursery.start(self._peers[peer].serve, listener)
         return listener.urls[0]
 
-    async def do_connect(self, url: str) -> None:
-        for peer in self._peers:
-            secret = url.startswith("shs+")
-            transport = await connect(url, identity=self._identity) if secret else await connect(url)
-            await self.nursery.start(self._session, peer, transport)
+    async def do_connect(self, url: str, peer: int | None = None) -> None:
+        """All peers of this process, or that one."""
+        secret = url.startswith("shs+")
+        for number in range(len(self._peers)) if peer is None else [peer]:
+            transport = await connect(url, identity=self._identities[number]) if secret else await connect(url)
+            await self.nursery.start(self._session, self._peers[number], transport)
 
     async def _session(self, peer: EBT, transport: Any, task_status: trio.TaskStatus[None]) -> None:
         async with peer.session(transport) as session:
@@ -156,16 +164,24 @@ class Ours(Commands):
 
     async def do_produce(self, count: int, per_second: float, size: int, together: bool = False) -> None:
         """Messages of the first feed, at a steady pace; ``together``: what is due at a time in one call."""
+        await paced(count, per_second, partial(self._produce, size, together))
+
+    async def do_windowed(self, count: int, in_flight: int, size: int, together: bool = False) -> None:
+        """Likewise, as fast as they arrive; all peers but the author are counted, and in this process."""
+        produce = partial(self._produce, size, together)
+        await windowed(self.arrived, count, in_flight, len(self._peers) - 1, produce)
+
+    async def _produce(self, size: int, together: bool, due: int) -> None:
         peer, feed = self._peers[0], self._names[0]
+        if together:
+            await peer.append_many([stamped(size) for _ in range(due)], feed=feed)
+        else:
+            for _ in range(due):
+                await peer.append(stamped(size), feed=feed)
 
-        async def produce(due: int) -> None:
-            if together:
-                await peer.append_many([stamped(size) for _ in range(due)], feed=feed)
-            else:
-                for _ in range(due):
-                    await peer.append(stamped(size), feed=feed)
-
-        await paced(count, per_second, produce)
+    async def do_received(self) -> int:
+        """Payloads, those included that were there already."""
+        return sum(peer.statistics().messages_received for peer in self._peers)
 
     async def do_profile(self, on: bool, path: str = "") -> None:
         """Profile what comes until it is called again; the result is for ``pstats``."""

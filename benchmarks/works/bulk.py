@@ -9,6 +9,7 @@ from benchmarks.lab import OURS, RAW, REFERENCE, Case, Lab, Target
 from benchmarks.processes import Meter
 
 TCP = "tcp://127.0.0.1:0"
+SHS = "shs+tcp://127.0.0.1:0"
 SIZE = 200
 CPU = "CPU of both ends, µs per message"
 WIRE = "wire bytes per message, forward"
@@ -72,7 +73,7 @@ def cases(quick: bool) -> Iterator[Case]:
             yield Case(
                 f"{name}-shs",
                 f"{what}, memory, signed, SHS over TCP; the others plain",
-                partial(work, signed=True, url="shs+tcp://127.0.0.1:0"),
+                partial(work, signed=True, url=SHS),
                 kinds=(OURS,),
                 beside=name,
             )

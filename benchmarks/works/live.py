@@ -7,7 +7,7 @@ from functools import partial
 
 from benchmarks.lab import OURS, REFERENCE, Case, Lab, Target
 from benchmarks.processes import Meter
-from benchmarks.works.bulk import CPU, SIZE, TCP, WIRE
+from benchmarks.works.bulk import CPU, SHS, SIZE, TCP, WIRE
 
 P50, P99 = "latency until stored, p50, µs", "latency until stored, p99, µs"
 
@@ -34,7 +34,7 @@ def live(
         for number, timed in ((warm, False), (count, True)):
             made += number
             Meter(alice, bob).settle(0.4)
-            if timed and not signed:
+            if timed:
                 bob.ask("timed")
             meter = Meter(alice, bob)
             bob.start("until", count=made)
@@ -80,7 +80,7 @@ def cases(quick: bool) -> Iterator[Case]:
         yield Case(
             "live-5000-shs",
             f"{both}, 5,000 per second, one call for each, signed, SHS; the others plain",
-            partial(live, count=5000 * seconds, per_second=5000, signed=True, url="shs+tcp://127.0.0.1:0"),
+            partial(live, count=5000 * seconds, per_second=5000, signed=True, url=SHS),
             kinds=(OURS,),
             beside="live-5000",
         )

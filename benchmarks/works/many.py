@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from benchmarks.lab import OURS, REFERENCE, Case, Lab, Target
+from benchmarks.lab import GOSSIPSUB, OURS, REFERENCE, Case, Lab, Target
 from benchmarks.processes import Meter
-from benchmarks.works.bulk import SIZE, TCP
+from benchmarks.works.bulk import SHS, SIZE, TCP
 from benchmarks.works.live import P50, P99
 
 EACH = "CPU of all, µs per delivery"
@@ -19,15 +19,20 @@ HEAP = "heap bytes per feed and peer, of the one"
 IDLE = "idle CPU of the one, % of a core"
 
 
-def fan_out(lab: Lab, kind: str, *, peers: int, count: int, per_second: float) -> Mapping[str, float]:
+def fan_out(
+    lab: Lab, kind: str, *, peers: int, count: int, per_second: float, signed: bool = False
+) -> Mapping[str, float]:
     with lab.pair(kind) as (hub, crowd):
-        hub.ask("open", peer=0, feeds=1, size=SIZE, head=1)
-        crowd.ask("open", peer=1, feeds=1, size=SIZE, head=1, peers=peers)
-        crowd.ask("connect", url=hub.ask("listen", url=TCP))
+        more = {"signed": True} if signed else {}
+        names = hub.ask("open", peer=0, feeds=1, size=SIZE, head=1, **more)
+        crowd.ask("open", peer=1, feeds=1, size=SIZE, head=0 if signed else 1, peers=peers, names=names, **more)
+        crowd.ask("connect", url=hub.ask("listen", url=SHS if signed else TCP))
+        made = peers * signed * (kind == OURS)  # who are not the author get its first message, too
+        crowd.ask("until", count=made)
         Meter(hub, crowd).settle()
         crowd.ask("timed")
         meter = Meter(hub, crowd)
-        crowd.start("until", count=count * peers)
+        crowd.start("until", count=made + count * peers)
         hub.ask("produce", count=count, per_second=per_second, size=SIZE)
         crowd.finish()
         meter.settle()
@@ -61,6 +66,14 @@ def cases(quick: bool) -> Iterator[Case]:
             partial(fan_out, peers=peers, count=count, per_second=100),
             kinds=(OURS, REFERENCE),
         )
+    count = 40 if quick else 200
+    yield Case(
+        "fan-out-10-shs",
+        f"1 to 10 peers, {count:,} messages of {SIZE} bytes, 20 per second, signed, encrypted",
+        partial(fan_out, peers=10, count=count, per_second=20, signed=True),
+        kinds=(OURS, GOSSIPSUB),
+        rounds=1 if quick else 3,
+    )
     feeds, peers, idle = (5_000, 5, 4.0) if quick else (100_000, 10, 12.0)
     yield Case(
         f"memory-{feeds}",

@@ -17,7 +17,7 @@ from benchmarks.counts.catalogue import Curve  # noqa: E402
 from benchmarks.counts.counter import BYTES, CALLS, EVENTS, FIGURES, LINES, STORE, TURNS  # noqa: E402
 from benchmarks.counts.record import Change, Measured, Record  # noqa: E402
 from benchmarks.counts.works import Work, counted, live  # noqa: E402
-from benchmarks.lab import OURS, RAW, REFERENCE, Case, Lab, Outcome, Target, measure  # noqa: E402
+from benchmarks.lab import GOSSIPSUB, OURS, RAW, REFERENCE, Case, Lab, Outcome, Target, measure  # noqa: E402
 from benchmarks.processes import Failed  # noqa: E402
 from benchmarks.tables import Results  # noqa: E402
 from benchmarks.works import bulk  # noqa: E402
@@ -26,7 +26,7 @@ from benchmarks.works import bulk  # noqa: E402
 @pytest.mark.parametrize("kind", [OURS, RAW])
 def test_bulk_runs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.processes.Meter.settle", lambda meter: None)
-    found = bulk.bulk(Lab(with_reference=False), kind, feeds=3, head=4)
+    found = bulk.bulk(Lab(without=(REFERENCE, GOSSIPSUB)), kind, feeds=3, head=4)
     assert found[bulk.CPU] > 0
     assert found[bulk.WIRE] > bulk.SIZE
 
@@ -40,7 +40,7 @@ def test_kinds_take_turns_and_one_that_fails_is_told_of() -> None:
             raise Failed("no")
         return {"cpu": 1.0}
 
-    outcome = measure(Lab(with_reference=False), Case("a", "b", run), 3)
+    outcome = measure(Lab(without=(REFERENCE, GOSSIPSUB)), Case("a", "b", run), 3)
     assert ran == [OURS, RAW, OURS, OURS]
     assert outcome.figures == {OURS: {"cpu": [1.0, 1.0, 1.0]}}
     assert outcome.failures == ["raw: no"]
@@ -58,7 +58,7 @@ def test_targets_and_ratios(ours: float, reached: bool) -> None:
     lines = results.add(Outcome(other, {OURS: {"cpu": [ours]}}))
     row = json.loads(json.dumps(results.document({})))["figures"][-1]
     assert row["reached"] is reached
-    assert row["median"] == {OURS: ours, REFERENCE: 4.0, RAW: None}
+    assert row["median"] == {OURS: ours, REFERENCE: 4.0, GOSSIPSUB: None, RAW: None}
     assert ("MISSED" in lines[-1]) is not reached
 
 
