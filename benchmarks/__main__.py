@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.lab import INSTALLED, Case, Lab, measure
 from benchmarks.processes import pin
 from benchmarks.tables import COLUMNS, Results
-from benchmarks.works import bulk, handshake, live, many, mesh
+from benchmarks.works import bulk, chain, growth, handshake, live, many, mesh
 
 NOTE = """\
 CPU is user and system time of the peers' processes, from the connection until all is quiet again. Medians; the spread
@@ -37,6 +37,8 @@ def _all(quick: bool) -> Iterator[Case]:
     yield from handshake.cases(quick)
     yield from many.cases(quick)
     yield from mesh.cases(quick)
+    yield from chain.cases(quick)
+    yield from growth.cases(quick)
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:

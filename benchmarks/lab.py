@@ -57,14 +57,10 @@ class Lab:
             yield one, other
 
     @contextmanager
-    def databases(self, wanted: bool) -> Generator[tuple[str | None, str | None], None, None]:
-        """Files for two stores, or nothing."""
-        with ExitStack() as stack:
-            if not wanted:
-                yield None, None
-                return
-            folder = Path(stack.enter_context(TemporaryDirectory()))
-            yield str(folder / "one.db"), str(folder / "other.db")
+    def folder(self) -> Generator[Path, None, None]:
+        """For stores and sockets."""
+        with TemporaryDirectory() as name:
+            yield Path(name)
 
 
 @dataclass(frozen=True)

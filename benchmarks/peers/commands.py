@@ -12,6 +12,11 @@ from typing import Any
 
 import trio
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 
 class Arrivals:
     """How many messages have been stored, and how old they were then."""
@@ -66,6 +71,13 @@ class Commands(ABC):
 
     async def do_usage(self) -> dict[str, float]:
         return {"cpu": time.process_time(), "sent": self.sent()}
+
+    async def do_peak(self) -> int:
+        """Bytes of memory that the process has had at most, its code and its store included; 0 if not known."""
+        if resource is None:
+            return 0
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     async def do_until(self, count: int) -> None:
         await self.arrived.wait(count)

@@ -192,12 +192,15 @@ class Ours(Commands):
             self._profile.disable()
             self._profile.dump_stats(path)
 
-    async def do_heap(self) -> int:
-        """Bytes that Python objects take; the first call starts counting."""
+    async def do_heap(self, last: bool = False) -> int:
+        """Bytes that Python objects take; the first call starts counting, which costs time, and the last ends it."""
         gc.collect()
         if not tracemalloc.is_tracing():
             tracemalloc.start()
-        return tracemalloc.get_traced_memory()[0]
+        found = tracemalloc.get_traced_memory()[0]
+        if last:
+            tracemalloc.stop()
+        return found
 
 
 if __name__ == "__main__":

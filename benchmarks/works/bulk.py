@@ -13,6 +13,7 @@ SHS = "shs+tcp://127.0.0.1:0"
 SIZE = 200
 CPU = "CPU of both ends, µs per message"
 WIRE = "wire bytes per message, forward"
+UNIX = "unix://{folder}/socket"
 SHAPES = ((1, 50_000, 0.20), (1000, 50, 0.30), (10_000, 5, 0.60))
 """Feeds, messages of each, and how much of the reference's CPU time ours may take."""
 
@@ -21,12 +22,13 @@ def bulk(
     lab: Lab, kind: str, *, feeds: int, head: int, sqlite: bool = False, signed: bool = False, url: str = TCP
 ) -> Mapping[str, float]:
     count = feeds * head
-    with lab.databases(sqlite) as files, lab.pair(kind) as (alice, bob):
+    with lab.folder() as folder, lab.pair(kind) as (alice, bob):
+        files = [str(folder / name) for name in ("one.db", "other.db")] if sqlite else [None, None]
         more = {"signed": True} if signed else {}
         alice.start("open", peer=0, feeds=feeds, size=SIZE, head=head, database=files[0], **more)
         names = alice.finish()
         bob.ask("open", peer=1, feeds=feeds, size=SIZE, database=files[1], names=names, **more)
-        where = alice.ask("listen", url=url)
+        where = alice.ask("listen", url=url.format(folder=folder))
         meter = Meter(alice, bob)
         bob.ask("connect", url=where)
         if kind == RAW:
@@ -62,6 +64,13 @@ def cases(quick: bool) -> Iterator[Case]:
                 kinds=(OURS,),
                 beside=name,
                 targets={CPU: Target(REFERENCE, 0.80)} if feeds == 1 else {},
+            )
+            yield Case(
+                f"{name}-unix",
+                f"{what}, memory, plain, Unix sockets; raw over TCP",
+                partial(work, url=UNIX),
+                kinds=(OURS, REFERENCE),
+                beside=name,
             )
             yield Case(
                 f"{name}-signed",

@@ -16,6 +16,9 @@ FIRST_WIRE, LATER_WIRE = "first: wire kB, both ways", "later: wire kB beyond mes
 FIRST_TIME, LATER_TIME = "first: ms until the messages are there", "later: ms until the messages are there"
 
 
+PEAK = "peak memory of one node, MB"
+
+
 def handshake(lab: Lab, kind: str, *, feeds: int) -> Mapping[str, float]:
     with lab.pair(kind) as (alice, bob):
         alice.start("open", peer=0, feeds=feeds, size=SIZE, head=1, ahead=NEW)
@@ -46,6 +49,7 @@ def handshake(lab: Lab, kind: str, *, feeds: int) -> Mapping[str, float]:
         later = meter.seconds()
         meter.settle()
         beyond = sum(meter.sent()) - NEW * SIZE
+        found[PEAK] = max(worker.ask("peak") for worker in (alice, bob)) / 1e6
         return found | {LATER: meter.cpu() * 1e3, LATER_WIRE: beyond / 1e3, LATER_TIME: later * 1e3}
 
 
@@ -62,6 +66,6 @@ def cases(quick: bool) -> Iterator[Case]:
             f"{feeds:,} feeds followed by both, {NEW} with a new message",
             partial(handshake, feeds=feeds),
             kinds=(OURS, REFERENCE, RAW),
-            targets=targets if feeds == 100_000 else {},
+            targets={100_000: targets, 1_000_000: {PEAK: Target("", 2000)}}.get(feeds, {}),
             rounds=1 if feeds == 1_000_000 else 0,
         )

@@ -21,11 +21,13 @@ def live(
     together: bool = False,
     signed: bool = False,
     url: str = TCP,
+    feeds: int = 1,
+    head: int = 1,
 ) -> Mapping[str, float]:
     with lab.pair(kind) as (alice, bob):
         more = {"signed": True} if signed else {}
-        names = alice.ask("open", peer=0, feeds=1, size=SIZE, head=1, **more)
-        bob.ask("open", peer=1, feeds=1, size=SIZE, head=0 if signed else 1, names=names, **more)
+        names = alice.ask("open", peer=0, feeds=feeds, size=SIZE, head=head, **more)
+        bob.ask("open", peer=1, feeds=feeds, size=SIZE, head=0 if signed else head, names=names, **more)
         bob.ask("connect", url=alice.ask("listen", url=url))
         if signed:
             bob.ask("until", count=1)

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from benchmarks.lab import GOSSIPSUB, OURS, REFERENCE, Case, Lab, Target
-from benchmarks.processes import Meter
+from benchmarks.processes import Meter, Worker
 from benchmarks.works.bulk import SHS, SIZE, TCP
 from benchmarks.works.live import P50, P99
 
 EACH = "CPU of all, µs per delivery"
-HEAP = "heap bytes per feed and peer, of the one"
+HEAP = "heap bytes per feed and further peer"
 IDLE = "idle CPU of the one, % of a core"
 
 
@@ -42,19 +42,30 @@ def fan_out(
 
 
 def memory(lab: Lab, kind: str, *, feeds: int, peers: int, idle: float) -> Mapping[str, float]:
-    """From none to ``peers`` peers; the first of them costs as much as the others."""
+    """The growth from one peer to ``peers``; then, when what was to be saved is saved, what doing nothing costs."""
     with lab.pair(kind) as (hub, crowd):
         hub.start("open", peer=0, feeds=feeds, size=SIZE)
         crowd.start("open", peer=1, feeds=feeds, size=SIZE, peers=peers)
         hub.finish()
         crowd.finish()
+        hub.ask("heap")
+        url = hub.ask("listen", url=TCP)
+        crowd.ask("connect", url=url, peer=0)
+        _quiet(hub, crowd)
         before = hub.ask("heap")
-        crowd.ask("connect", url=hub.ask("listen", url=TCP))
-        Meter(hub, crowd).settle(3)
-        after = hub.ask("heap")
+        for peer in range(1, peers):
+            crowd.ask("connect", url=url, peer=peer)
+        _quiet(hub, crowd)
+        after = hub.ask("heap", last=True)
+        time.sleep(1)
         meter = Meter(hub)
         time.sleep(idle)
-        return {HEAP: (after - before) / feeds / peers, IDLE: meter.cpu() / meter.seconds() * 100}
+        return {HEAP: (after - before) / feeds / (peers - 1), IDLE: meter.cpu() / meter.seconds() * 100}
+
+
+def _quiet(*workers: Worker) -> None:
+    """Clocks of peers are saved about once a second, some at a time: quiet is what is quiet for longer."""
+    Meter(*workers).settle(2, window=2.5, most=0.02, patience=300)
 
 
 def cases(quick: bool) -> Iterator[Case]:
@@ -74,7 +85,7 @@ def cases(quick: bool) -> Iterator[Case]:
         kinds=(OURS, GOSSIPSUB),
         rounds=1 if quick else 3,
     )
-    feeds, peers, idle = (5_000, 5, 4.0) if quick else (100_000, 10, 12.0)
+    feeds, peers, idle = (5_000, 5, 4.0) if quick else (100_000, 10, 30.0)
     yield Case(
         f"memory-{feeds}",
         f"{feeds:,} feeds, {peers} peers, nothing to do",

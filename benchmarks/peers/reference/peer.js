@@ -12,6 +12,7 @@ const createEBT = require('epidemic-broadcast-trees')
 const { Encoder } = require('cbor-x')
 
 const BATCH = 65536
+const UNIX = 'unix://'
 
 // The default for maps writes 16-bit sizes, which is wrong past 65,535 entries.
 const cbor = new Encoder({ useRecords: false, variableMapSize: true, mapsAsObjects: true, tagUint8Array: false })
@@ -77,7 +78,7 @@ class Link {
     this._chunks = []
     this._size = 0
     this._needed = 4
-    socket.setNoDelay(true)
+    socket.setNoDelay(true) // nothing on a Unix socket
     socket.on('data', chunk => this._data(chunk))
     socket.on('error', () => {})
     socket.on('close', () => this._gone())
@@ -238,13 +239,15 @@ const commands = {
     if (global.gc) global.gc()
     return null
   },
-  listen: () => new Promise((resolve, reject) => {
-    const server = net.createServer(socket => peers[0].links.add(new Link(peers[0], socket, false)))
+  listen: ({ url, peer = 0 }) => new Promise((resolve, reject) => {
+    const server = net.createServer(socket => peers[peer].links.add(new Link(peers[peer], socket, false)))
     server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(`tcp://127.0.0.1:${server.address().port}`))
+    if (url.startsWith(UNIX)) server.listen(url.slice(UNIX.length), () => resolve(url))
+    else server.listen(0, '127.0.0.1', () => resolve(`tcp://127.0.0.1:${server.address().port}`))
   }),
-  connect: ({ url }) => Promise.all(peers.map(peer => new Promise((resolve, reject) => {
-    const socket = net.connect({ port: Number(url.split(':').at(-1)), host: '127.0.0.1' })
+  connect: ({ url, peer: only }) => Promise.all((only === undefined ? peers : [peers[only]]).map(peer => new Promise((resolve, reject) => {
+    const where = url.startsWith(UNIX) ? { path: url.slice(UNIX.length) } : { port: Number(url.split(':').at(-1)), host: '127.0.0.1' }
+    const socket = net.connect(where)
     socket.on('error', reject)
     socket.on('connect', () => { peer.links.add(new Link(peer, socket, true)); resolve(null) })
   }))).then(() => null),
@@ -259,6 +262,7 @@ const commands = {
   timed: () => { arrived.ages = []; arrived.timed = true; return null },
   ages: () => arrived.quantiles(),
   heap: () => { global.gc(); const { heapUsed, external } = process.memoryUsage(); return heapUsed + external },
+  peak: () => process.resourceUsage().maxRSS * 1024,
   usage: () => {
     const { user, system } = process.cpuUsage()
     return { cpu: (user + system) / 1e6, sent: peers.reduce((sum, peer) => sum + peer.sent, 0) }
