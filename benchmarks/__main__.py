@@ -7,12 +7,12 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from benchmarks import report
 from benchmarks.lab import INSTALLED, Case, Lab, measure
 from benchmarks.processes import pin
 from benchmarks.tables import COLUMNS, Results
@@ -43,23 +43,29 @@ def _all(quick: bool) -> Iterator[Case]:
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds: below two minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, one round: some minutes")
     parser.add_argument("--only", action="append", metavar="NAME", help="this case, or like live-*; may be repeated")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each case is run (default: 5; quick: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put all figures into this document")
+    parser.add_argument(
+        "--from-json", type=Path, nargs="+", metavar="FILE", help="run nothing: --markdown, of what --json has written"
+    )
     parser.add_argument("--without", action="append", choices=list(INSTALLED), help="don't run, or install, these")
     parser.add_argument("--core", type=int, metavar="N", help="pin everything to this core (default: the last)")
     parser.add_argument("--list", action="store_true", help="name the cases, and run none")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.from_json and not asked.markdown:
+        parser.error("--from-json needs --markdown")
+    return asked
 
 
 def main() -> int:
     asked = options()
-    chosen = [
-        case
-        for case in cases(asked.quick)
-        if not asked.only or any(fnmatch(case.name, wanted) for wanted in asked.only)
-    ]
+    if asked.from_json:
+        report.write(asked.markdown, report.read(asked.from_json))
+        return 0
+    chosen = [case for case in cases(asked.quick) if _wanted(case, asked)]
     beside = {case.beside for case in chosen}
     chosen = [case for case in cases(asked.quick) if case.name in beside or case.name in {one.name for one in chosen}]
     if asked.list or not chosen:
@@ -74,16 +80,23 @@ def main() -> int:
     print(NOTE, "", COLUMNS, sep="\n", flush=True)
     results = Results()
     failed = False
-    began = time.time()
+    about = report.about() | {"pinned": pinned, "rounds": rounds, "quick": asked.quick, "missing": lab.missing}
     for case in chosen:
         outcome = measure(lab, case, rounds)
         failed = failed or bool(outcome.failures)
         print(*results.add(outcome), sep="\n", flush=True)
         if asked.json:
-            about = {"python": sys.version, "machine": platform.platform(), "pinned": pinned, "rounds": rounds}
-            about |= {"began": began, "missing": lab.missing, "quick": asked.quick}
             asked.json.write_text(json.dumps(results.document(about), indent=1))
+    if asked.markdown:
+        report.write(asked.markdown, [results.document(about)])
     return int(failed)
+
+
+def _wanted(case: Case, asked: argparse.Namespace) -> bool:
+    """Growth curves take minutes: a quick run has them only if it is told to."""
+    if asked.only:
+        return any(fnmatch(case.name, pattern) for pattern in asked.only)
+    return asked.list or not (asked.quick and case.name.startswith("growth-"))
 
 
 def _load() -> str:

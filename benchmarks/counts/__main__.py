@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from benchmarks.counts.catalogue import CURVES, WORKS, Curve
 from benchmarks.counts.counter import CALLS, FIGURES, LINES
@@ -52,8 +54,12 @@ def main() -> int:
         )
     rising, grown = _growth(curves)
     if asked.json:
-        figures = {name: dict(measured.figures) for name, measured in now.items()}
-        asked.json.write_text(json.dumps({"python": sys.version, "works": figures, "curves": grown}, indent=1))
+        counts = [
+            {"name": work.name, "what": work.what, "unit": work.unit, "figures": now[work.name].figures}
+            for work in works
+        ]
+        document = {"python": platform.python_version(), "counts": counts, "curves": grown}
+        asked.json.write_text(json.dumps(document, indent=1))
     record = Record(asked.recorded)
     if asked.record:
         record.take(now)
@@ -65,14 +71,22 @@ def _wanted(name: str, only: list[str] | None) -> bool:
     return not only or any(fnmatch(name, pattern) for pattern in only)
 
 
-def _growth(curves: list[Curve]) -> tuple[bool, dict[str, dict[str, list[float]]]]:
+def _growth(curves: list[Curve]) -> tuple[bool, list[dict[str, Any]]]:
     rises: list[str] = []
-    found: dict[str, dict[str, list[float]]] = {}
+    found: list[dict[str, Any]] = []
     for curve in curves:
         points = curve.points()
         rises += curve.rises(points)
-        found[curve.name] = {figure: [point[figure] for point in points] for figure in FIGURES}
-        found[curve.name]["sizes"] = [float(size) for size in curve.sizes]
+        figures = {figure: [point[figure] for point in points] for figure in FIGURES}
+        found.append(
+            {
+                "name": curve.name,
+                "what": curve.what,
+                "unit": curve.unit,
+                "sizes": list(curve.sizes),
+                "figures": figures,
+            }
+        )
         print(f"\n{curve.what}; per {curve.unit}")
         print(f"  {'n':<8}" + "".join(f"{size:>9,}" for size in curve.sizes))
         for figure in (CALLS, LINES):

@@ -55,7 +55,6 @@ def curves(quick: bool) -> Iterator[Curve]:
 
 
 def cases(quick: bool) -> Iterator[Case]:
-    """Not in a quick run of all: ``--only 'growth-*'`` says that it is wanted."""
     for curve in curves(quick):
         yield Case(
             f"growth-{curve.name}",

@@ -55,6 +55,7 @@ def memory(lab: Lab, kind: str, *, feeds: int, peers: int, idle: float) -> Mappi
         before = hub.ask("heap")
         for peer in range(1, peers):
             crowd.ask("connect", url=url, peer=peer)
+            Meter(hub, crowd).settle(0.5, window=0.5, most=0.02)  # each says its HELLO in time
         _quiet(hub, crowd)
         after = hub.ask("heap", last=True)
         time.sleep(1)

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -18,17 +20,54 @@ from benchmarks.counts.counter import BYTES, CALLS, EVENTS, FIGURES, LINES, STOR
 from benchmarks.counts.record import Change, Measured, Record  # noqa: E402
 from benchmarks.counts.works import Work, counted, live  # noqa: E402
 from benchmarks.lab import GOSSIPSUB, OURS, RAW, REFERENCE, Case, Lab, Outcome, Target, measure  # noqa: E402
+from benchmarks.peers.commands import Arrivals, windowed  # noqa: E402
 from benchmarks.processes import Failed  # noqa: E402
-from benchmarks.tables import Results  # noqa: E402
-from benchmarks.works import bulk  # noqa: E402
+from benchmarks.report import BEGIN, END, write  # noqa: E402
+from benchmarks.tables import Results, is_reached  # noqa: E402
+from benchmarks.works import bulk, chain, mesh  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", [OURS, RAW])
-def test_bulk_runs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.processes.Meter.settle", lambda meter: None)
+def test_bulk_runs(kind: str, hurried: None) -> None:
     found = bulk.bulk(Lab(without=(REFERENCE, GOSSIPSUB)), kind, feeds=3, head=4)
     assert found[bulk.CPU] > 0
     assert found[bulk.WIRE] > bulk.SIZE
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.processes.Meter.settle", lambda meter, *_, **__: None)
+
+
+def test_a_mesh_is_a_tree(hurried: None) -> None:
+    found = mesh.mesh(Lab(without=(REFERENCE, GOSSIPSUB)), OURS, peers=3, count=20)
+    assert found[mesh.EACH] > 0
+    assert 0 <= found[mesh.RMR] < 1
+    assert 0 < found[mesh.P50] <= found[mesh.P99] < 10e6  # contents are read from signed payloads, too
+
+
+def test_a_chain_passes_on(hurried: None) -> None:
+    found = chain.bulk(Lab(without=(REFERENCE, GOSSIPSUB)), OURS, count=30)
+    assert found[chain.CPU] > 0
+    assert bulk.SIZE < found[chain.WIRE] < 2 * bulk.SIZE
+
+
+@pytest.mark.parametrize(("count", "in_flight"), [(10, 3), (3, 16), (1, 1)])
+async def test_a_window(count: int, in_flight: int) -> None:
+    arrived = Arrivals()
+    made: list[int] = []
+
+    async def produce(room: int) -> None:
+        made.append(room)
+        assert sum(made) - arrived.count // 2 <= in_flight
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(windowed, arrived, count, in_flight, 2, produce)
+        for _ in range(2 * count):
+            await trio.testing.wait_all_tasks_blocked()
+            assert sum(made) - arrived.count // 2 == min(in_flight, count - arrived.count // 2)
+            arrived.add(1)
+    assert sum(made) == count
 
 
 def test_kinds_take_turns_and_one_that_fails_is_told_of() -> None:
@@ -125,3 +164,38 @@ def test_a_curve_may_fall_but_not_rise() -> None:
     assert not curve.rises(points(9, 5, 5.4))
     assert curve.rises(points(5, 5, 5.6)) == ["history: calls per delivery 5.00 -> 5.60 at 4"]
     assert curve.rises(points(9, 5, 9))  # not higher than the first, but than it was
+
+
+def _document(value: float, **about: object) -> dict[str, object]:
+    row = {"case": "bulk-1", "what": "one feed", "figure": "cpu", "rounds": {OURS: [value, 2 * value]}}
+    row |= {"median": {OURS: value, REFERENCE: 10.0, GOSSIPSUB: None, RAW: None}}
+    row |= {"target": {"versus": REFERENCE, "ratio": 0.2, "most": 5.0}, "reached": False}
+    grown = {**row, "case": "growth-feeds", "what": "bulk, of feeds doubled", "figure": "20 feeds: cpu", "target": None}
+    point = {**grown, "figure": "40 feeds: cpu"}
+    return {"python": "3", "machine": "one", "pinned": "no", "rounds": 2, "figures": [row, grown, point], **about}
+
+
+def test_figures_are_put_between_the_marks(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", "utf-8")
+    counts = [{"name": "live", "what": "messages", "unit": "delivery", "figures": {"calls": 3.0}}]
+    for _ in range(2):
+        write(path, [_document(3.0, quick=True), _document(4.0), {"python": "3", "counts": counts, "curves": []}])
+    text = path.read_text("utf-8")
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert "| cpu | 4 | 4 – 8 | 10.0 | 0.4 | ≤ 0.2 of reference, ≤ 5 **missed** |" in text
+    assert "| 3 |" not in text.replace("| messages | delivery | 3 |", "")  # the later document's figure replaced it
+    assert "| growth-feeds: bulk; n feeds | cpu | 20 – 40 | 4 · 4 |" in text
+    path.write_text("nothing", "utf-8")
+    with pytest.raises(ValueError, match="has no"):
+        write(path, [_document(1.0)])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "reached"),
+    [(4.0, 100.0, True), (4.1, 100.0, False), (4.0, None, None), (11.0, None, False), (11.0, 1000.0, False)],
+)
+def test_a_target_may_have_a_limit_beside_its_ratio(ours: float, theirs: float | None, reached: bool | None) -> None:
+    assert is_reached(Target(GOSSIPSUB, 0.04, 10.0), {OURS: ours, GOSSIPSUB: theirs}) is reached
