@@ -43,7 +43,7 @@ def _all(quick: bool) -> Iterator[Case]:
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, one round: some minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, one round: below two minutes")
     parser.add_argument("--only", action="append", metavar="NAME", help="this case, or like live-*; may be repeated")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each case is run (default: 5; quick: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
