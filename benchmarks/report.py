@@ -93,19 +93,20 @@ def _group(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     others = [kind for kind in OTHERS if any(row["median"].get(kind) is not None for row in rows)]
     names = {REFERENCE: "reference", GOSSIPSUB: "gossipsub", RAW: "raw"}
     heads = ["", "ours", "spread", *(names[kind] for kind in others), *(f"ours : {names[kind]}" for kind in others)]
-    yield _row([*heads, "target"])
-    yield _row(["---", *["--:"] * (len(heads) - 1), "---"])
+    last = ["target"] if any(row["target"] is not None for row in rows) else []
+    yield _row([*heads, *last])
+    yield _row(["---", *["--:"] * (len(heads) - 1), *["---" for _ in last]])
     cases: dict[str, str] = {}
     for row in rows:
         if row["case"] not in cases:
             cases[row["case"]] = row["what"]
-            yield _row([f"**{row['case']}**", *[""] * len(heads)])
+            yield _row([f"**{row['case']}**", *[""] * (len(heads) - 1 + len(last))])
         middle: Mapping[str, float | None] = row["median"]
         values = row["rounds"].get(OURS, ())
         spread = f"{short(min(values))} – {short(max(values))}" if len(values) > 1 else ""
         found = [short(middle.get(kind)) for kind in others]
         shares = [short(ratio(middle[OURS], middle.get(kind))) for kind in others]
-        yield _row([row["figure"], short(middle[OURS]), spread, *found, *shares, _verdict(row)])
+        yield _row([row["figure"], short(middle[OURS]), spread, *found, *shares, *([_verdict(row)] if last else [])])
     yield ""
     for case, what in cases.items():
         yield f"- {case}: {what}"
