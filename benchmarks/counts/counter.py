@@ -55,13 +55,14 @@ class Counter:
         """Count what happens in this block; ``peers`` are whose frames and bytes count."""
         before = self._sent(peers)
         trio.lowlevel.add_instrument(self._turns)
+        others = sys.gettrace(), sys.getprofile()
         sys.settrace(self._trace)
         sys.setprofile(self._profile)
         try:
             yield
         finally:
-            sys.setprofile(None)
-            sys.settrace(None)
+            sys.setprofile(others[1])
+            sys.settrace(others[0])
             trio.lowlevel.remove_instrument(self._turns)
             self._traffic += self._sent(peers) - before
 
