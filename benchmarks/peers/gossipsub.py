@@ -5,6 +5,8 @@ limit of ten messages per second and topic is off. A message counts as delivered
 stored. Runs in the virtual environment that ``benchmarks/gossipsub.py`` makes.
 """
 
+# pyright: basic, reportMissingImports=false
+
 from __future__ import annotations
 
 from functools import partial
