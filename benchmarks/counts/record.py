@@ -21,7 +21,11 @@ ANY = "any version"
 SHARE = 0.02
 """How much a figure may rise, as a part of itself …"""
 EACH = 0.5
-"""… and per unit: one call more for each message is too much, however many there are."""
+"""… and per unit: one call more for each message is too much, even beside hundreds …"""
+MANY = 1000
+"""… but not beside thousands."""
+LITTLE = 0.01
+"""What is done once for hundreds of messages may be done a little more often."""
 COARSE = (C_CALLS, LINES)
 """May rise by a part of themselves only."""
 DIGITS = 4
@@ -51,9 +55,10 @@ class Change:
     @property
     def rose(self) -> bool:
         """Too far, or the figure counts nothing any more: what it counted has another name now."""
-        room = max(self.before, 0.01) * SHARE
-        if self.figure not in COARSE:
+        room = self.before * SHARE
+        if self.figure not in COARSE and self.before < MANY:
             room = min(room, EACH)
+        room = max(room, LITTLE)
         return self.now > self.before + room or (self.now == 0 and self.before > 0)
 
     @property

@@ -124,6 +124,10 @@ def test_counts_are_the_same_from_run_to_run() -> None:
         (CALLS, 10.0, 10.19, False, False),
         (CALLS, 10.0, 10.21, True, False),
         (CALLS, 300.0, 300.51, True, False),  # a call more for each message, though it is a small part
+        (CALLS, 9000.0, 9100.0, False, False),
+        (CALLS, 9000.0, 9181.0, True, False),
+        (STORE, 0.017, 0.026, False, False),  # once for hundreds of messages
+        (STORE, 0.017, 0.028, True, False),
         (LINES, 300.0, 305.0, False, False),
         (LINES, 300.0, 306.1, True, False),
         (TURNS, 1.0, 2.0, True, False),
