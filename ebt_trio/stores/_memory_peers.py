@@ -45,18 +45,18 @@ class PeerRows:
     def put(self, rows: Sequence[Remembered]) -> None:
         """Keep these rows, and nothing of those without anything in them."""
         names, numbers = self._numbering.names, self._numbering.numbers
-        for feed, _, _ in rows:
-            if feed not in numbers:
-                numbers[feed] = len(names)
-                names.append(feed)
         told, heard = self._told, self._heard
-        missing = array("q", [_NOTHING]) * (len(names) - len(told))
-        told.extend(missing)
-        heard.extend(missing)
+        room = array("q", [_NOTHING]) * (len(names) + len(rows) - len(told))  # as if all of them were new
+        told.extend(room)
+        heard.extend(room)
         for feed, said, known in rows:
-            number = numbers[feed]
+            number = numbers.get(feed)
+            if number is None:
+                number = numbers[feed] = len(names)
+                names.append(feed)
             told[number] = _NOTHING if said is None else said
             heard[number] = _NOTHING if known is None else known
+        del told[len(names) :], heard[len(names) :]
 
     def page(self, after: FeedId | None, limit: int) -> list[Remembered]:
         """At most ``limit`` rows of feeds behind ``after``, in the order of their ids."""
