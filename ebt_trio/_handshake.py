@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import trio
+
 from ._driver import Driver
 from .core.types import PeerId, PeerKey, Remembered
 from .errors import (
@@ -34,7 +36,7 @@ def hello(driver: Driver) -> Hello:
         driver.network,
         store=driver.store.id,
         instance=driver.instance,
-        max_frame=driver.limits.frame,
+        max_frame=None if driver.limits.frame == DEFAULT_FRAME else driver.limits.frame,
         acks=True,
     )
 
@@ -71,8 +73,13 @@ def key_of(said: Hello, authenticated: PeerId | None) -> PeerKey | None:
 
 async def recall(driver: Driver, key: PeerKey) -> None:
     """Have the core remember a peer. If the store fails, nothing is remembered, which costs only a full exchange."""
-    if driver.core.remembers(key):
-        return
+    if not driver.core.remembers(key):
+        await _load(driver, key)
+    while driver.core.renew_digests(key, _PAGE):
+        await trio.lowlevel.checkpoint()
+
+
+async def _load(driver: Driver, key: PeerKey) -> None:
     rows: list[Remembered] = []
     try:
         while page := await driver.store.recall(key, rows[-1].feed if rows else None, _PAGE):

@@ -121,6 +121,7 @@ class Ours(Commands):
             self._peers.append(await self._stack.enter_async_context(peer_of_ours))
             self._identities.append(key)
         gc.collect()
+        gc.freeze()  # as `ebt run` does; see docs/performance.md
         return self._names if made else None
 
     async def _fill(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -97,6 +98,8 @@ async def _run(home: Home, options: _Options) -> None:
         async with AsyncExitStack() as listeners, trio.open_nursery() as nursery:
             nursery.start_soon(_stop_at, signals, stop, nursery.cancel_scope)
             async with home.ebt(network=options.network, **everything) as ebt:
+                gc.collect()
+                gc.freeze()  # what has been loaded stays: not to be looked through again and again
                 urls: list[str] = []
                 admit = None if options.everybody else _guests(home, ebt, options.connect)
                 for url in options.listen:

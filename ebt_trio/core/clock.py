@@ -231,6 +231,13 @@ class Memory:
         if row.heard is not None:
             self.heard.load(number, row.heard)
 
+    def renew(self, limit: int) -> bool:
+        """Bring at most so many entries of the digests up to date. False: all are."""
+        stale = self.heard.stale if 1 in self.heard.stale else self.told.stale
+        numbers = list(islice(marked(stale), limit))
+        self._renew(numbers)
+        return bool(numbers)
+
     def heard_digest(self) -> bytes:
         """For our RESUME; empty when nothing was heard."""
         self._renew(list(marked(self.heard.stale)))  # what was told is compared next

@@ -28,6 +28,10 @@ class Memories:
             memory.grow()
             memory.load(number, row)
 
+    def renew(self, key: PeerKey, limit: int) -> bool:
+        memory = self._memories.get(key)
+        return memory is not None and memory.renew(limit)
+
     def heard_digest(self, key: PeerKey | None) -> bytes:
         memory = self._memories.get(key) if key is not None else None
         return b"" if memory is None else memory.heard_digest()

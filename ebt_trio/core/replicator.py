@@ -279,6 +279,10 @@ class Replicator:
         """Take in what the store remembers of a peer; in pages, before its session comes up."""
         self._room.memories.recall(key, ((self._room.intern(row.feed).number, row) for row in rows))
 
+    def renew_digests(self, key: PeerKey, limit: int) -> bool:
+        """Compute what :meth:`heard_digest` and the next SessionUp need, at most ``limit`` entries. False: all is."""
+        return self._room.memories.renew(key, limit)
+
     def heard_digest(self, key: PeerKey | None) -> bytes:
         """For our RESUME to this peer."""
         return self._room.memories.heard_digest(key)

@@ -131,3 +131,16 @@ def test_the_short_way_and_the_rules_agree(seed: int, monkeypatch: pytest.Monkey
         monkeypatch.setattr(Hearing, "_settled", ruled)
         assert long.step() == done
         assert state(long.core) == state(short.core)
+
+
+def test_a_claim_of_somebody_else_is_not_forgotten() -> None:
+    """The feed stands still at what this one says, but somebody else is ahead: so it does not stand still."""
+    core = Replicator(PeerId("me"), Config(), Random(1))
+    core.handle(ev.Loaded([FeedHead(FEEDS[1], 1, 2)]), 0.0)
+    core.handle(ev.Follow(FEEDS[1]), 0.0)
+    for session in SESSIONS:
+        core.handle(ev.SessionUp(session, PEERS[session], b"i", None, b"", True), 0.0)
+        core.next_outgoing(session, 0.0)
+    core.handle(ev.NotesReceived(SESSIONS[1], {FEEDS[1]: 5 << 1 | 1}), 0.0)
+    core.handle(ev.NotesReceived(SESSIONS[0], {FEEDS[1]: 2 << 1 | 1}), 0.0)
+    assert core.feeds[0].highest == 5
