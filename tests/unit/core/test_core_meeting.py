@@ -152,6 +152,8 @@ def test_a_reconnection_with_nothing_new_says_nothing(bench: type[Bench]) -> Non
     peer = bench(have={"f": 3})
     peer.up("bob", "f=3,lazy", "end", store=STORE)
     peer.down("bob")
+    assert peer.core.renew_digests(BOB, 10)
+    assert not peer.core.renew_digests(BOB, 10)
     assert peer.core.heard_digest(BOB) == digest(f=3)
     peer.up("again", "end", peer="bob", store=STORE, heard=digest(f=3), quiet=False)
     assert peer.out("again") == ["end"]

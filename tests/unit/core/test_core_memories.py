@@ -98,3 +98,14 @@ def test_the_digest_is_right_whatever_was_saved_before() -> None:
     expected = entry_digest(NAMES[1], 3)
     assert memories.heard_digest(key("bob")) == expected.to_bytes(16, "big")
     assert memory.told.digest() == (entry_digest(NAMES[0], 1) + expected) % 2**128
+
+
+def test_digests_are_brought_up_to_date_in_portions() -> None:
+    memories = Memories(NAMES)
+    assert not memories.renew(key("bob"), 1), "there is nothing of him"
+    memory = memories.take(key("bob"))
+    memory.heard.put(1, 2)
+    memory.told.put(0, 3)
+    assert [memories.renew(key("bob"), 1) for _ in range(3)] == [True, True, False]
+    assert 1 not in memory.heard.stale + memory.told.stale
+    assert memories.heard_digest(key("bob")) == entry_digest(NAMES[1], 2).to_bytes(16, "big")

@@ -60,6 +60,7 @@ def test_the_clock_is_live_and_has_no_zeros(bench: type[Bench]) -> None:
 def test_an_unknown_feed(bench: type[Bench]) -> None:
     core = bench().core
     id = FeedId("unheard of")
+    assert core.durable(id) == 0
     assert (core.first(id), core.accepted(id), core.claimed(id), core.wanted(id)) == (1, 0, 0, None)
 
 
@@ -227,3 +228,20 @@ def test_what_a_session_claims_and_shares(bench: type[Bench]) -> None:
     assert not core.shares(session, F)
     peer.down("bob")
     assert (core.sessions, core.peer(session), core.heard(session, F)) == ([], None, 0)
+
+
+def test_whether_there_is_more_to_be_sent(bench: type[Bench]) -> None:
+    peer = bench(follow=("f", "g"), have={"f": 1}, notes_per_frame=1)
+    peer.up("bob", quiet=False)
+    session = peer.link("bob").session
+    assert peer.core.has_more(session)
+    for _ in range(3):
+        peer.pull("bob")
+    assert not peer.core.has_more(session)
+    peer.store("f", 2)
+    assert peer.core.durable(FeedId("f")) == 2
+    assert peer.core.has_more(session)
+    peer.pull("bob")
+    assert not peer.core.has_more(session)
+    peer.down("bob")
+    assert not peer.core.has_more(session)
