@@ -27,6 +27,8 @@ FAST, SLOW = 0.01, 0.05
 """Seconds that sending them takes."""
 GATHER: Final = 0.002
 """Seconds at most that messages which come one right after the other wait for a frame to share."""
+RECENT: Final = 0.005
+"""Seconds without anything to send after which what comes is not expected to be one of many."""
 QUIET: Final = 3
 """After so many turns of the loop without a message nobody is about to make one: a turn to get leave to, a turn to
 append, and which task runs first in a turn is random."""
@@ -68,6 +70,7 @@ class Writer:
         self._ponged = 0
         self._pinged_at = float("-inf")
         self._batch = BATCHES[0]
+        self._woken_at = float("-inf")
 
     @property
     def is_finishing(self) -> bool:
@@ -141,8 +144,11 @@ class Writer:
 
     async def _gather(self) -> None:
         """Let whoever is appending go on as long as it does so: a frame for many costs little more than one for one."""
-        commits = self._driver.commits
-        until = trio.current_time() + GATHER
+        now = trio.current_time()
+        woken_at, self._woken_at = self._woken_at, now
+        if now - woken_at > RECENT:
+            return  # the first in a while: at once
+        commits, until = self._driver.commits, now + GATHER
         stored, quiet = commits.stored, 0
         while quiet < QUIET and self._bye is None and trio.current_time() < until:
             await trio.lowlevel.checkpoint()
