@@ -25,7 +25,14 @@ from ._store_kit import (
     same,
 )
 
-__all__ = ["notices", "notices_despite_cancellation", "reads_while_appending", "shares", "survives_cancellation"]
+__all__ = [
+    "notices",
+    "notices_despite_cancellation",
+    "reads_while_appending",
+    "shares",
+    "survives_cancellation",
+    "waits_or_does_not",
+]
 
 
 async def survives_cancellation(kit: Kit) -> None:
@@ -51,6 +58,23 @@ async def survives_cancellation(kit: Kit) -> None:
             await cancel_after(steps, store.wait_changes)
         same(list(await store.append([run(A, 1, 2)])), [FeedHead(A, 1, 2)], "append after many cancelled calls")
         same(await read_all(store, A), payloads(A, 1, 2), "read after many cancelled calls")
+
+
+async def waits_or_does_not(kit: Kit) -> None:
+    """A store that is ``immediate`` gives way to nobody in append, read, head and size."""
+    async with kit.opened("immediate") as store:
+        if not store.immediate:
+            return
+        for call in (
+            store.append([run(A, 1, 3)]),
+            store.read([Range(A, 1, 3)], 1000),
+            store.head(A),
+            store.size(A),
+        ):
+            steps = call.__await__()
+            waited = next(steps, steps) is not steps
+            steps.close()
+            expect(not waited, "append, read, head and size of an immediate store wait for nothing, as it says")
 
 
 async def reads_while_appending(kit: Kit) -> None:

@@ -44,6 +44,7 @@ async def check_store(
         _store_rest.remembers,
         _store_rest.drops_peers,
         _store_together.survives_cancellation,
+        _store_together.waits_or_does_not,
         _store_together.reads_while_appending,
     ]
     if shared:

@@ -103,10 +103,16 @@ async def _send(transport: Transport, frames: Sequence[bytes]) -> None:
 async def _expect(transport: Transport, frames: Sequence[bytes]) -> None:
     """Receive exactly these."""
     for number, frame in enumerate(frames):
+        await _expect_frame(transport, frame, number)
+
+
+async def _expect_frame(transport: Transport, frame: bytes, number: int, got: bytes | None = None) -> None:
+    """Receive this, unless it has come already."""
+    if got is None:
         got = await transport.receive()
-        _require(type(got) is bytes, f"receive returned {type(got).__name__}, not bytes")
-        if got != frame:
-            raise AssertionError(f"frame {number} of {len(frame)} bytes came as {len(got)} bytes, or others")
+    _require(type(got) is bytes, f"receive returned {type(got).__name__}, not bytes")
+    if got != frame:
+        raise AssertionError(f"frame {number} of {len(frame)} bytes came as {len(got)} bytes, or others")
 
 
 async def _expect_end(transport: Transport) -> None:
@@ -144,6 +150,19 @@ async def _order(near: Transport, far: Transport) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_send, near, frames)
         await _expect(far, frames)
+
+
+async def _in_between(near: Transport, far: Transport) -> None:
+    """receive_nowait returns the next frame, or None, and takes nothing away from receive."""
+    frames = _frames(_SIZES * 3 + (1,) * 500)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_send, near, frames)
+        number = 0
+        while number < len(frames):
+            got = far.receive_nowait() if number % 7 else None
+            await _expect_frame(far, frames[number], number, got)
+            number += 1
+    _require(far.receive_nowait() is None, "a frame that nobody has sent")
 
 
 async def _large(near: Transport, far: Transport) -> None:
@@ -333,6 +352,7 @@ async def _cancelled_close(near: Transport, far: Transport) -> None:
 _CHECKS: Final[Sequence[Check]] = (
     _attributes,
     _order,
+    _in_between,
     _large,
     _both_ways,
     _one_way_only,

@@ -67,6 +67,20 @@ class Swapping(Wrong):
                 await super().send(kept)
 
 
+class Peeking(Wrong):
+    """Returns without waiting what it returns again by receive."""
+
+    kept: bytes | None = None
+
+    def receive_nowait(self) -> bytes | None:
+        self.kept = self.kept or self.inner.receive_nowait()
+        return self.kept
+
+    async def receive(self) -> bytes:
+        kept, self.kept = self.kept, None
+        return await super().receive() if kept is None else kept
+
+
 class Splitting(Wrong):
     """Frames are what fits into a packet."""
 
@@ -237,6 +251,7 @@ CASES: dict[type[Wrong], str] = {
     NumberedPeer: "peer_id 7",
     SmallFromTheStart: "max_frame 1000",
     Swapping: "in the order",
+    Peeking: "takes nothing away from receive",
     Splitting: "arrive whole",
     Mutable: "bytearray, not bytes",
     Strict: "is not too large",

@@ -38,6 +38,16 @@ async def test_keeps_everything_while_closed() -> None:
     assert await store.recall(KEY, None, 9) == [Remembered(A, 1, -1)]
 
 
+def test_only_who_says_so_is_immediate() -> None:
+    class Cautious(MemoryStore):
+        pass
+
+    class Sure(MemoryStore):
+        immediate = True
+
+    assert (MemoryStore.immediate, Cautious.immediate, Sure.immediate) == (True, False, True)
+
+
 async def test_open_twice() -> None:
     store = MemoryStore()
     await store.open("plain")
@@ -124,6 +134,14 @@ class Overwrites(MemoryStore):
         return await super().append(runs)
 
 
+class WaitsAfterAll(MemoryStore):
+    immediate = True
+
+    async def size(self, feed: FeedId) -> int:
+        await trio.lowlevel.checkpoint()
+        return await super().size(feed)
+
+
 class ForgetsAtClose(MemoryStore):
     async def close(self) -> None:
         await super().close()
@@ -145,6 +163,7 @@ BROKEN = [
     KeepsAllPeers,
     AppendsInParts,
     Overwrites,
+    WaitsAfterAll,
     ForgetsAtClose,
     OneIdForAll,
 ]
