@@ -22,8 +22,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 PATIENCE = 600.0
 """Seconds for one answer."""
-SETTLING = 1.2
-"""Seconds that work may go on behind the last message: an acknowledgement is held back for one."""
+SETTLING = 3.5
+"""Seconds that work may go on behind the last message: an acknowledgement is held back for one, what is to be remembered of
+peers is saved a while later."""
 
 
 class Failed(Exception):

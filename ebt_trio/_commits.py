@@ -26,8 +26,9 @@ __all__ = ["Commits"]
 
 _log = logging.getLogger("ebt_trio")
 
-CLOCKS_AFTER: Final = 1.0
-"""What was told to peers and heard from them is saved about this often, in seconds, while it changes."""
+CLOCKS_AFTER: Final = 2.5
+"""What was told to peers and heard from them is saved about this often, in seconds, while it changes: after ACKs, which
+come a second after the messages, so that most is saved once. What is lost of it costs only longer handshakes."""
 CLOCK_ROWS: Final = 10_000
 AT_ONCE: Final = 200
 """After so many outcomes other tasks get their turn."""
@@ -45,7 +46,7 @@ class Commits:
     - Every Append of the core gets exactly one outcome, whatever became of the session that it came from.
     - One bad run never fails the others.
     - A failing store never ends this task: whoever waits is told, and what must not be lost is tried again.
-    - Follows, blocks and deletions are written in order by the next commit; peers' clocks about once a second.
+    - Follows, blocks and deletions are written in order by the next commit; peers' clocks every few seconds.
 
     Nothing cancels :meth:`run`: it ends by :meth:`stop`.
     """

@@ -14,7 +14,7 @@ from .note import DECLINED
 from .types import FeedId, Range
 
 RANGE_MESSAGES: Final = 512
-"""The most messages of one feed in a turn; then it is the next feed's."""
+"""The most messages of one feed in a turn if there are others; then it is the next feed's."""
 TURN_MESSAGES: Final = 2048
 TURN_FEEDS: Final = 256
 
@@ -83,6 +83,7 @@ def _ranges(link: Link, feeds: Sequence[Feed]) -> list[Range]:
     ranges: list[Range] = []
     done: list[int] = []
     messages = 0
+    most = RANGE_MESSAGES if len(link.ready) > 1 else TURN_MESSAGES
     for number in link.ready:
         feed = feeds[number]
         cursor = link.cursor[number]
@@ -93,7 +94,7 @@ def _ranges(link: Link, feeds: Sequence[Feed]) -> list[Range]:
             link.starts[number] = None
             done.append(number)
         else:
-            count = min(feed.durable - cursor, RANGE_MESSAGES)
+            count = min(feed.durable - cursor, most)
             ranges.append(Range(feed.id, cursor + 1, count))
             messages += count
             if messages >= TURN_MESSAGES or len(ranges) >= TURN_FEEDS:

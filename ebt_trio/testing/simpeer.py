@@ -153,7 +153,7 @@ class SimPeer:
             self.save()
 
     def save(self) -> None:
-        """Write remembered clocks to the store, as the runtime does about once a second and at the end of sessions."""
+        """Write remembered clocks to the store, as the runtime does every few seconds and at the end of sessions."""
         for key, rows in self.core.take_unsaved(1_000_000).items():
             kept = self.store.clocks.setdefault(key, {})
             for row in rows:
