@@ -23,8 +23,8 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 600.0
 """Seconds for one answer."""
 SETTLING = 3.5
-"""Seconds that work may go on behind the last message: an acknowledgement is held back for one, what is to be remembered of
-peers is saved a while later."""
+"""Seconds that work may go on behind the last message: an acknowledgement is held back for one, and what is to be
+remembered of peers is saved later yet."""
 
 
 class Failed(Exception):

@@ -13,6 +13,7 @@ from ._batch import MAX_ATTEMPTS, Batch, OutOfPlace, Planned, TryAgain
 from ._changes import PendingChange
 from ._forks import Forks
 from ._jobs import Add, Arrival, Asked, Flush, Job, Receive, Write
+from ._saving import Saving
 from ._tail import Tail
 from .abc import Format, Store
 from .core.actions import Append, What
@@ -26,14 +27,8 @@ __all__ = ["Commits"]
 
 _log = logging.getLogger("ebt_trio")
 
-CLOCKS_AFTER: Final = 2.5
-"""What was told to peers and heard from them is saved about this often, in seconds, while it changes: after ACKs, which
-come a second after the messages, so that most is saved once. What is lost of it costs only longer handshakes."""
-CLOCK_ROWS: Final = 10_000
 AT_ONCE: Final = 200
 """After so many outcomes other tasks get their turn."""
-FIRST_BACKOFF: Final = 0.1
-LONGEST_BACKOFF: Final = 5.0
 CONFLICT_PAUSE: Final = 0.02
 """At most, in seconds, when another process keeps taking the sequences that we are about to use."""
 
@@ -65,8 +60,10 @@ class Commits:
         handle: Callable[[Event], object],
         report: Reporter,
     ) -> None:
-        self.pending = pending
-        """Call :meth:`changed` after putting something in."""
+        self.saving = Saving(
+            core, store, pending, limits.remembered_peers, failed=self._store_failed, forgotten=self._forgotten
+        )
+        """What is written besides messages."""
         self.stored = 0
         """How many transactions there were."""
         self._sizes: dict[FeedId, int] = {}
@@ -84,9 +81,6 @@ class Commits:
         self._is_busy = False
         self._failure: BaseException | None = None
         self._wake = trio.Event()
-        self._scope = trio.CancelScope()
-        self._save_at = float("inf")
-        self._backoff = 0.0
         self._stopping = False
         self._ended = False
 
@@ -125,16 +119,6 @@ class Commits:
         """Whoever has something to be stored may do it himself: nothing waits before it, and nothing in it waits."""
         return self._store.immediate and not (self._is_busy or self._jobs or self._ended)
 
-    def changed(self) -> None:
-        """There is something in :attr:`pending`, for the next commit."""
-        if not self._backoff:
-            self._save_by(trio.current_time())
-
-    def touched(self) -> None:
-        """Clocks of peers may have changed; called after every event, so it has to cost nothing."""
-        if self._save_at == float("inf"):
-            self._save_by(trio.current_time() + CLOCKS_AFTER)
-
     def stop(self) -> None:
         """Write what is left, and end."""
         self._stopping = True
@@ -146,10 +130,6 @@ class Commits:
         self._jobs += jobs
         self._wake.set()
 
-    def _save_by(self, time: float) -> None:
-        if time < self._save_at:
-            self._save_at = self._scope.deadline = time
-
     # -- the task ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -159,15 +139,15 @@ class Commits:
             jobs, self._jobs = self._jobs, []
             await self._commit(jobs, also=self._save_what_is_due)
         self._ended = True
-        error = await self._save(everything=True)
+        error = await self.saving.save(everything=True)
         if error is not None:
             raise error
 
     async def _wait(self) -> None:
         await trio.lowlevel.checkpoint()  # a job may come back, from a store that waits for nothing
-        while self._is_busy or not (self._jobs or self._stopping or trio.current_time() >= self._save_at):
+        while self._is_busy or not (self._jobs or self._stopping or self.saving.is_due):
             self._wake = trio.Event()
-            with trio.CancelScope(deadline=self._save_at) as self._scope:
+            with self.saving.until_due():
                 await self._wake.wait()
             if self._failure is not None:
                 raise StoreError("nothing can be written any more") from self._failure
@@ -349,43 +329,16 @@ class Commits:
 
     async def _save_what_is_due(self, jobs: Sequence[Job]) -> None:
         flushes = [job for job in jobs if isinstance(job, Flush)]
-        if flushes or trio.current_time() >= self._save_at:
-            error = await self._save(everything=bool(flushes))
+        if flushes or self.saving.is_due:
+            error = await self.saving.save(everything=bool(flushes))
             for flush in flushes:
                 flush.finish(error)
 
-    async def _save(self, *, everything: bool) -> StoreError | None:
-        """Write what is pending, with peers' clocks: all of them, or a portion. Returns what went wrong."""
-        pending = self.pending
-        while True:
-            self._save_at = float("inf")
-            more = pending.has_clocks  # of an attempt that failed
-            if not more:
-                unsaved = self._core.take_unsaved(CLOCK_ROWS)
-                more = sum(map(len, unsaved.values())) >= CLOCK_ROWS
-                pending.remember(unsaved)
-            if not pending:
-                return None
-            change = pending.take()
-            try:
-                await self._store.update(change, keep_peers=self._limits.remembered_peers)
-            except Exception as exc:
-                pending.restore()
-                self._backoff = min(self._backoff * 2 or FIRST_BACKOFF, LONGEST_BACKOFF)
-                self._save_at = trio.current_time() + self._backoff
-                return self._store_failed(exc, "follows, blocks or clocks could not be written")
-            self._backoff = 0.0
-            pending.written()
-            for feed in change.forget:
-                self._tail.drop(feed)
-                self._sizes.pop(feed, None)
-                self._handle(Forgotten(feed))
-                self._forks.forgotten(feed)
-            if more and everything:
-                continue
-            if more or pending:
-                self._save_by(trio.current_time())
-            return None
+    def _forgotten(self, feed: FeedId) -> None:
+        self._tail.drop(feed)
+        self._sizes.pop(feed, None)
+        self._handle(Forgotten(feed))
+        self._forks.forgotten(feed)
 
     def _store_failed(self, exc: Exception, what: str) -> StoreError:
         if not isinstance(exc, EBTError):

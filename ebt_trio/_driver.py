@@ -94,7 +94,7 @@ class Driver:
             pending,
             handle=self.handle,
             report=self._report_session,
-            changed=lambda: self.commits.changed(),
+            changed=lambda: self.commits.saving.changed(),
         )
         self.commits = Commits(
             me,
@@ -186,10 +186,10 @@ class Driver:
                 case Close():
                     closes.append(action)
                 case Followed(feed):
-                    self.commits.pending.follow(feed, None)
-                    self.commits.changed()
+                    self.commits.saving.pending.follow(feed, None)
+                    self.commits.saving.changed()
         self.rearm()
-        self.commits.touched()
+        self.commits.saving.touched()
         if self.observers:
             self._tell_observers(event)
         self.changed.fire()

@@ -39,8 +39,8 @@ class Feeds(State):
         if id == self.feed:
             return
         driver.forks.follow(id, last)
-        driver.commits.pending.follow(id, last)
-        driver.commits.changed()
+        driver.commits.saving.pending.follow(id, last)
+        driver.commits.saving.changed()
 
     def unfollow(self, feed: str) -> None:
         """Replicate a feed no longer; what is stored stays. Written by the next commit; see :meth:`flush`.
@@ -50,8 +50,8 @@ class Feeds(State):
         driver, id = self._checked(feed)
         self._check_not_own(id, "unfollowed")
         driver.forks.unfollow(id)
-        driver.commits.pending.unfollow(id)
-        driver.commits.changed()
+        driver.commits.saving.pending.unfollow(id)
+        driver.commits.saving.changed()
 
     def forget(self, feed: str) -> None:
         """Unfollow a feed and delete it from the store, with the next commit; see :meth:`flush`.
@@ -59,7 +59,7 @@ class Feeds(State):
         :raises LocalProtocolError: our own feed, not a feed id, or not open
         """
         self.unfollow(feed)
-        self._driver.commits.pending.forget(FeedId(feed))
+        self._driver.commits.saving.pending.forget(FeedId(feed))
 
     def resolve(self, feed: str, keep: Keep) -> None:
         """Go on with a feed that has forked (see :attr:`forks`). Written by the next commit; see :meth:`flush`.
@@ -81,8 +81,8 @@ class Feeds(State):
         """
         entry = self._block_entry(target, origin)
         self._driver.handle(Block(entry.target, entry.origin))
-        self._driver.commits.pending.block(entry, True)
-        self._driver.commits.changed()
+        self._driver.commits.saving.pending.block(entry, True)
+        self._driver.commits.saving.changed()
 
     def unblock(self, target: str, *, origin: str | None = None) -> None:
         """Lift a block, also one that an invalid message of the feed ``origin`` from ``target`` has brought about.
@@ -93,8 +93,8 @@ class Feeds(State):
         """
         entry = self._block_entry(target, origin)
         self._driver.handle(Unblock(entry.target, entry.origin))
-        self._driver.commits.pending.block(entry, False)
-        self._driver.commits.changed()
+        self._driver.commits.saving.pending.block(entry, False)
+        self._driver.commits.saving.changed()
 
     async def flush(self) -> None:
         """Wait until all that has been said so far, such as follows and blocks, is durable.

@@ -78,7 +78,7 @@ async def _moved(driver: Driver, head: FeedHead) -> bool:
 
 async def _load_follows(driver: Driver) -> None:
     """Make the core follow what the store says, but for what we decide and the store does not say yet."""
-    with driver.commits.pending.watch() as undecided:
+    with driver.commits.saving.pending.watch() as undecided:
         rows: dict[FeedId, int | None] = {}
         after: FeedId | None = None
         while page := await driver.store.follows(after, PAGE):
@@ -97,7 +97,7 @@ async def _load_follows(driver: Driver) -> None:
 
 async def _load_blocks(driver: Driver) -> None:
     """Likewise."""
-    with driver.commits.pending.watch() as undecided:
+    with driver.commits.saving.pending.watch() as undecided:
         entries = set(await driver.store.blocks())
         known = {BlockEntry(target, origin) for target, origin in driver.core.blocks}
         for entry in entries - known - undecided:
