@@ -124,7 +124,7 @@ class MemoryStore(Store):
         room, something = max_bytes, False
         for feed, first, limit in ranges:
             stored = self._feeds.get(feed)
-            found: Sequence[bytes] = ()
+            found: list[bytes] = []
             if stored is not None and first >= stored.first and (room > 0 or not something):
                 start = first - stored.first
                 found = stored.payloads[start : start + max(limit, 0)]
