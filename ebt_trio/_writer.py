@@ -27,6 +27,8 @@ FAST, SLOW = 0.01, 0.05
 """Seconds that sending them takes."""
 GATHER: Final = 0.002
 """Seconds at most that messages which come one right after the other wait for a frame to share."""
+MOST_TURNS: Final = 100
+"""Likewise, in turns of the loop."""
 RECENT: Final = 0.005
 """Seconds without anything to send after which what comes is not expected to be one of many."""
 QUIET: Final = 3
@@ -150,7 +152,9 @@ class Writer:
             return  # the first in a while: at once
         commits, until = self._driver.commits, now + GATHER
         stored, quiet = commits.stored, 0
-        while quiet < QUIET and self._bye is None and trio.current_time() < until:
+        for _ in range(MOST_TURNS):  # however the clock goes: in tests it may stand still
+            if quiet == QUIET or self._bye is not None or trio.current_time() >= until:
+                break
             await trio.lowlevel.checkpoint()
             quiet = quiet + 1 if stored == commits.stored else 0
             stored = commits.stored

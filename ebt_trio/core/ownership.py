@@ -364,7 +364,7 @@ class Ownership:
         else:
             fault = owner.faults.get(feed.number)
             strikes = fault.strikes + 1 if fault else 1
-            penalty = min(PENALTY * 2 ** (strikes - 1), PENALTY_MAX)
+            penalty = min(PENALTY * 2 ** min(strikes - 1, STRIKES_MAX), PENALTY_MAX)
             owner.faults[feed.number] = Fault(strikes, now, now + penalty)
             owner.suspect = True
             owner.statistics.stalls += 1

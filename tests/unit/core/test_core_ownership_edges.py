@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ebt_trio.core import events as ev
 from ebt_trio.core import ownership
 from ebt_trio.core.feed import Class, Verdict
 from ebt_trio.core.types import FeedId
@@ -251,3 +252,16 @@ def test_who_owns_a_feed_no_longer_is_sent_what_it_wants_of_it_all_the_same(benc
     assert peer.out("bob", flush=True) == ["f=1,lazy"]
     peer.hear("carol", "f:2")
     assert peer.out("bob") == ["f:2-2"]
+
+
+def test_who_never_delivers_may_be_given_up_any_number_of_times(bench: type[Bench]) -> None:
+    """A penalty is no number that overflows after a day."""
+    peer = bench()
+    peer.up("liar", "f=3,lazy", "end")
+    link, number = peer.link("liar"), peer.core.feeds[0].number
+    while link.faults.get(number) is None or link.faults[number].strikes < 1100:
+        deadline = peer.core.next_deadline()
+        assert deadline is not None
+        peer.now = max(deadline, peer.now)
+        peer.handle(ev.Tick())
+    assert link.faults[number].until - peer.now <= 600
