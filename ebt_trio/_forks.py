@@ -219,7 +219,7 @@ class Forks:
         """
         feed = run.feed
         first = max(run.first, self._core.first(feed))
-        count = min(run.last, self._core.clock.get(feed, 0)) - first + 1
+        count = min(run.last, self._core.durable(feed)) - first + 1
         if count > 0:
             theirs = Run(feed, first, run.payloads[first - run.first :])
             (held,) = await self._store.read([Range(feed, first, count)], 2 * sum(map(len, theirs.payloads)))
@@ -242,7 +242,7 @@ class Forks:
     def _has_kept_branch(self, fork: Fork) -> bool:
         if fork.kept is None:
             return False
-        return self._core.clock.get(fork.feed, 0) >= fork.branch(fork.kept).last
+        return self._core.durable(fork.feed) >= fork.branch(fork.kept).last
 
 
 class _Follows(Set[FeedId]):

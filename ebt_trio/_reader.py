@@ -168,7 +168,7 @@ class Reader:
         together = list(runs)
         traffic = self._wire.traffic
         enough = traffic.bytes_received + TOGETHER
-        while self._ahead is None and traffic.bytes_received < enough and len(together) < AT_ONCE:
+        while traffic.bytes_received < enough and len(together) < AT_ONCE:
             try:
                 frame = self._wire.receive_nowait()
             except RemoteProtocolError as exc:

@@ -65,20 +65,14 @@ def cases(quick: bool) -> Iterator[Case]:
                 beside=name,
                 targets={CPU: Target(REFERENCE, 0.80)} if feeds == 1 else {},
             )
-            yield Case(
-                f"{name}-signed",
-                f"{what}, memory, signed, TCP; the others plain",
-                partial(work, signed=True),
-                kinds=(OURS,),
-                beside=name,
-            )
-            yield Case(
-                f"{name}-shs",
-                f"{what}, memory, signed, SHS over TCP; the others plain",
-                partial(work, signed=True, url=SHS),
-                kinds=(OURS,),
-                beside=name,
-            )
+            for kind, link, url in (("signed", "TCP", TCP), ("shs", "SHS over TCP", SHS)):
+                yield Case(
+                    f"{name}-{kind}",
+                    f"{what}, memory, signed, {link}; the others plain",
+                    partial(work, signed=True, url=url),
+                    kinds=(OURS,),
+                    beside=name,
+                )
         if not quick:
             yield Case(
                 f"{name}-unix",

@@ -243,7 +243,7 @@ class Ownership:
         heard = link.heard[feed.number]
         if heard > feed.highest:
             feed.highest = heard
-        if feed.class_ is not IDLE or feed.highest > feed.accepted:
+        if feed.class_ is not IDLE or feed.highest > feed.accepted:  # evaluate() asks first; most calls would end there
             self.evaluate(feed, now)
 
     def payload(self, feed: Feed, link: Link, now: float) -> None:
