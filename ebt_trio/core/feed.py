@@ -28,6 +28,7 @@ class Class(Enum):
 
 IDLE: Final = Class.IDLE
 CLAIMED: Final = Class.CLAIMED
+UNCLAIMED: Final = Class.UNCLAIMED
 WAIT: Final = Class.WAIT
 # For what runs once per feed and more: looking a member up in its Enum takes five times as long (Python 3.11).
 

@@ -31,7 +31,7 @@ from typing import Final
 
 from .actions import What
 from .config import Config
-from .feed import CLAIMED, IDLE, WAIT, Class, Feed, Verdict
+from .feed import CLAIMED, IDLE, UNCLAIMED, WAIT, Class, Feed, Verdict
 from .link import EAGER, SAY_EAGER, SAY_LAZY, Fault, Link
 from .patience import Arriving, Patience, nothing_arriving
 from .waiting import Waiting
@@ -103,7 +103,7 @@ class Ownership:
             if feed.class_ is WAIT:
                 self._move_or_wait(feed, others, now)
             else:
-                self._enter(feed, Class.UNCLAIMED, now)
+                self._enter(feed, UNCLAIMED, now)
                 feed.deadline = max(feed.mark_time, feed.entered) + self.patience.graft_delay
                 self._account(feed, now)
         else:
@@ -269,7 +269,8 @@ class Ownership:
             link.faults.pop(feed.number, None)
             link.suspect = False
             if link is feed.owner:
-                self.patience.owner_delivered()
+                late = now - max(feed.mark_time, feed.entered) if feed.class_ is UNCLAIMED else 0.0
+                self.patience.owner_delivered(late)
                 self._improve(feed, link, now)
         if feed.mark_link is not None and feed.accepted >= feed.mark_sequence:
             feed.mark_link = None
@@ -345,7 +346,7 @@ class Ownership:
         """The feed's deadline has come."""
         if feed.class_ is CLAIMED:
             self._stalled(feed, now)
-        elif feed.class_ is Class.UNCLAIMED:
+        elif feed.class_ is UNCLAIMED:
             self._overtaken(feed, now)
         else:
             feed.deadline = None

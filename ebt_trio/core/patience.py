@@ -9,7 +9,9 @@ from .config import Config
 from .types import SessionId
 
 GRAFT_DELAY_MAX: Final = 1.0
-GRAFT_DELAY_DECAY: Final = 0.995
+GRAFT_DELAY_DECAY: Final = 0.99
+LAGS: Final = 2.0
+"""An owner is given so many times what it has recently been late."""
 STALL_SCALE_MAX: Final = 16.0
 STALL_SCALE_HALF_LIFE: Final = 60.0
 
@@ -28,6 +30,7 @@ class Patience:
         self._config = config
         self.graft_delay = config.graft_delay
         """How long an owner may lag behind what others announce."""
+        self._most = max(config.graft_delay, GRAFT_DELAY_MAX)
         self._scale = 1.0
         self._scaled_at = 0.0
 
@@ -40,12 +43,14 @@ class Patience:
 
     def grafted_too_early(self) -> None:
         """The old owner delivered right after it was given up as overtaken."""
-        self.graft_delay = min(self.graft_delay * 2, GRAFT_DELAY_MAX)
+        self.graft_delay = min(self.graft_delay * 2, self._most)
 
     def stalled_too_early(self, now: float) -> None:
         """The old owner delivered after it was given up as stalled."""
         scale = self.stall_timeout(now) / self._config.stall_timeout
         self._scale, self._scaled_at = min(scale * 2, STALL_SCALE_MAX), now
 
-    def owner_delivered(self) -> None:
-        self.graft_delay = max(self.graft_delay * GRAFT_DELAY_DECAY, self._config.graft_delay)
+    def owner_delivered(self, late: float) -> None:
+        """An owner has delivered, ``late`` seconds after somebody else had announced it."""
+        delay = max(self.graft_delay * GRAFT_DELAY_DECAY, self._config.graft_delay, late * LAGS)
+        self.graft_delay = min(delay, self._most)

@@ -395,7 +395,39 @@ def test_each_delivery_of_the_owner_lets_the_graft_delay_decay(bench: type[Bench
     peer.hear("carol", "f:2")
     assert peer.core.ownership.patience.graft_delay == 0.8
     peer.hear("bob", "f:3")
-    assert peer.core.ownership.patience.graft_delay == 0.8 * 0.995
+    assert peer.core.ownership.patience.graft_delay == 0.8 * 0.99
+
+
+def test_an_owner_that_is_late_now_and_then_is_given_the_time(bench: type[Bench]) -> None:
+    peer = owned(bench, "bob", "carol")
+    patience = peer.core.ownership.patience
+    peer.hear("carol", "f=2,lazy")
+    peer.now += 0.08
+    peer.hear("bob", "f:2")
+    assert patience.graft_delay == pytest.approx(0.16)
+    peer.hear("carol", "f=3,lazy")
+    assert peer.stands() == (Class.UNCLAIMED, "bob", pytest.approx(0.16))
+
+
+def test_what_another_delivers_or_nobody_announced_says_nothing_about_the_owner(bench: type[Bench]) -> None:
+    peer = owned(bench, "bob", "carol")
+    patience = peer.core.ownership.patience
+    peer.hear("carol", "f=2,lazy")
+    peer.now += 0.08
+    peer.hear("carol", "f:2")
+    assert patience.graft_delay == GRAFT
+    peer.now += 0.08
+    peer.hear("bob", "f:3")
+    assert patience.graft_delay == GRAFT
+
+
+def test_an_owner_that_claims_is_not_late(bench: type[Bench]) -> None:
+    peer = owned(bench, "bob", "carol")
+    peer.hear("carol", "f=3,lazy")
+    peer.hear("bob", "f=3,lazy")
+    peer.now += 0.09
+    peer.hear("bob", "f:2-3")
+    assert peer.core.ownership.patience.graft_delay == GRAFT
 
 
 def test_the_verdict_against_a_session_that_ends_is_forgotten(bench: type[Bench]) -> None:

@@ -23,11 +23,31 @@ def test_the_graft_delay_doubles_up_to_a_second() -> None:
 def test_the_graft_delay_decays_to_what_is_configured() -> None:
     patience = Patience(Config())
     patience.grafted_too_early()
-    patience.owner_delivered()
-    assert patience.graft_delay == 0.2 * 0.995
+    patience.owner_delivered(0.0)
+    assert patience.graft_delay == 0.2 * 0.99
     for _ in range(200):
-        patience.owner_delivered()
+        patience.owner_delivered(0.0)
     assert patience.graft_delay == 0.1
+
+
+def test_an_owner_has_twice_the_time_that_it_has_been_late() -> None:
+    patience = Patience(Config())
+    patience.owner_delivered(0.04)
+    assert patience.graft_delay == 0.1
+    patience.owner_delivered(0.09)
+    assert patience.graft_delay == 0.18
+    patience.owner_delivered(0.05)
+    assert patience.graft_delay == 0.18 * 0.99
+    patience.owner_delivered(7.0)
+    assert patience.graft_delay == GRAFT_DELAY_MAX
+
+
+def test_what_is_configured_is_a_floor_beyond_a_second_too() -> None:
+    patience = Patience(Config(graft_delay=2.0))
+    patience.grafted_too_early()
+    assert patience.graft_delay == 2.0
+    patience.owner_delivered(3.0)
+    assert patience.graft_delay == 2.0
 
 
 def test_the_stall_timeout_doubles_up_to_16_times() -> None:
