@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .invariants import InvariantBroken
 if TYPE_CHECKING:
     from .simpeer import SimPeer
     from .simulation import Simulation
+    from .watch import Watch
 
 Frame = tuple[str, Any]
 
@@ -30,6 +32,8 @@ class End:
         self.arrives = 0.0
         self.busy_until = 0.0
         self._woken = False
+        self._asked: set[FeedId] = set()
+        """Feeds for which the other side was told eager last, if somebody watches."""
 
     @property
     def _alive(self) -> bool:
@@ -89,6 +93,8 @@ class End:
     def _send(self, kind: str, content: Any, entries: int) -> None:
         sim, link = self.peer.sim, self.link
         sim.count(self, kind, content)
+        if sim.watch is not None and kind == "notes":
+            self._watch_asking(sim.watch, content)
         if link.rate and kind == "messages":
             self.busy_until = max(sim.now, self.busy_until) + entries / link.rate
         sent = max(sim.now, self.busy_until if link.rate else 0.0)
@@ -114,7 +120,44 @@ class End:
             event = ev.AcksReceived(self.session, content)
         else:
             event = ev.StartReceived(self.session, content)
-        self.peer.handle(event)
+        if kind == "messages" and self.peer.sim.watch is not None:
+            self.peer.taken.clear()
+            self.peer.handle(event)
+            self._watch_arriving(self.peer.sim.watch, content)
+        else:
+            self.peer.handle(event)
+
+    # -- for who watches
+
+    def _watch_arriving(self, watch: Watch, runs: Sequence[Run]) -> None:
+        peer, sender = self.peer, self.link.other(self).peer.id
+        for run in runs if peer.up else ():
+            of_it = (taken for taken in peer.taken if taken.feed == run.feed)
+            new = sum(max(0, min(run.last, taken.last) - max(run.first, taken.first) + 1) for taken in of_it)
+            watch.arrived(peer.sim.now, peer.id, sender, run, new)
+
+    def _watch_asking(self, watch: Watch, notes: Mapping[FeedId, int]) -> None:
+        peer, source = self.peer, self.link.other(self).peer.id
+        for feed, note in notes.items():
+            if eager := note != DECLINED and not note & 1:
+                if feed in self._asked:
+                    continue
+                self._asked.add(feed)
+            elif feed not in self._asked:
+                continue
+            else:
+                self._asked.remove(feed)
+            watch.asked(peer.sim.now, peer.id, source, feed, eager)
+
+    def ask_no_more(self) -> None:
+        """The session has ended at this side."""
+        watch, peer = self.peer.sim.watch, self.peer
+        if watch is not None:
+            for feed in sorted(self._asked):
+                watch.asked(peer.sim.now, peer.id, self.link.other(self).peer.id, feed, False)
+        self._asked.clear()
+
+    # -- up and down
 
     def come_up(self, digest: bytes) -> None:
         if not self._alive:
@@ -131,6 +174,7 @@ class End:
     def go_down(self) -> None:
         """This side has noticed that the link is gone."""
         if self.peer.ends.pop(self.session, None) is not None and self.peer.up:
+            self.ask_no_more()
             self.peer.handle(ev.SessionDown(self.session))
             self.peer.save()
 

@@ -47,6 +47,8 @@ class SimPeer:
         self.should_replicate = should_replicate
         self.validate: Callable[[Run, PeerId], bool] = lambda run, peer: True
         """May this run from that peer be stored?"""
+        self.taken: list[Run] = []
+        """What the core has handed to the store since this was cleared, if somebody watches."""
         self._tick_at: float | None = None
         self._stored_at = 0.0
         self._life = 0
@@ -75,6 +77,7 @@ class SimPeer:
         self._life += 1
         for end in list(self.ends.values()):
             end.link.cut()
+            end.ask_no_more()
         self.ends.clear()
 
     def restart(self) -> None:
@@ -102,7 +105,10 @@ class SimPeer:
         self.sim.happened(f"{self.id} appends {id}:{run.first}-{run.last}")
         stored = self.store.append(run)
         assert stored is not None
-        self.sim.sent_at.setdefault((id, stored.head), self.sim.now)
+        if self.sim.counts:
+            self.sim.sent_at.setdefault((id, stored.head), self.sim.now)
+        if self.sim.watch is not None:
+            self.sim.watch.stored(self.sim.now, self.id, id, run.first, run.last)
         self.handle(ev.Stored(id, stored.head, stored.first))
 
     def follow(self, *feeds: str, last: int | None = None) -> None:
@@ -163,6 +169,8 @@ class SimPeer:
         if isinstance(action, Append):
             if action.run.feed not in self.core.follows:
                 raise InvariantBroken(f"consent: {self.id} appends {action.run.feed}, which it does not follow")
+            if self.sim.watch is not None:
+                self.taken.append(action.run)
             end = self.ends.get(action.session)
             peer = end.link.other(end).peer.id if end else PeerId("")
             self._stored_at = max(self._stored_at, self.sim.now + self.sim.store_delay())  # in order
@@ -192,8 +200,7 @@ class SimPeer:
             before = self.store.head(run.feed).head
             head = self.store.append(run)
             if head is not None:
-                for sequence in range(max(before + 1, run.first), head.head + 1):
-                    self.sim.delivered(self, run.feed, sequence)
+                self.sim.delivered(self, run.feed, max(before + 1, run.first), head.head)
         if head is None:
             held = self.store.head(run.feed).head
             self.handle(ev.AppendFailed(action.session, run.feed, held, error, "simulated"))

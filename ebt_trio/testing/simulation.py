@@ -30,8 +30,9 @@ from .invariants import InvariantBroken, check_invariants
 from .simlink import End, SimLink
 from .simpeer import SimPeer
 from .simstore import SimStore, payload_of
+from .watch import Watch
 
-__all__ = ["InvariantBroken", "SimLink", "SimPeer", "SimStore", "Simulation", "payload_of"]
+__all__ = ["InvariantBroken", "SimLink", "SimPeer", "SimStore", "Simulation", "Watch", "payload_of"]
 
 
 class Simulation:
@@ -43,6 +44,9 @@ class Simulation:
     :param store_delay: how long an append takes to be durable, in seconds; or a range, drawn for each
     :param batch: at most so many messages in a frame
     :param check: check the invariants of a peer after each of its events (costs time in large networks)
+    :param trace: write down what was sent and what happened, line by line (costs memory in large networks)
+    :param count: keep the counters ``frames``, ``payloads``, ``sent_at`` and ``delivered_at`` (likewise)
+    :param watch: is told what happens
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Simulation:
         config: Config | None = None,
         check: bool = True,
         trace: bool = True,
+        count: bool = True,
+        watch: Watch | None = None,
     ) -> None:
         self.seed = seed
         self.rng = Random(seed)
@@ -72,6 +78,8 @@ class Simulation:
         self.sent_at: dict[tuple[FeedId, int], float] = {}
         self.delivered_at: dict[tuple[PeerId, FeedId, int], float] = {}
         self.events = 0
+        self.watch = watch
+        self.counts = count
         self._latency = latency
         self._jitter = jitter
         self._store_delay = store_delay
@@ -179,24 +187,29 @@ class Simulation:
             check_invariants(peer.core, self.now)
 
     def count(self, end: End, kind: str, content: Any) -> None:
-        """A frame is sent by ``end``: count it, and write it into the trace."""
-        self.frames[kind] += 1
+        """A frame is sent by ``end``: count it, write it into the trace, and tell who watches."""
         self.last_frame_at = self.now
         other = end.link.other(end).peer
-        if kind == "messages":
-            for run in content:
-                self.frames["payloads"] += len(run.payloads)
-                for i in range(len(run.payloads)):
-                    self.payloads[other.id, run.feed, run.first + i] += 1
-        elif kind == "notes":
-            self.frames["note entries"] += len(content)
+        if self.counts:
+            self.frames[kind] += 1
+            if kind == "messages":
+                for run in content:
+                    self.frames["payloads"] += len(run.payloads)
+                    for i in range(len(run.payloads)):
+                        self.payloads[other.id, run.feed, run.first + i] += 1
+            elif kind == "notes":
+                self.frames["note entries"] += len(content)
+        if self.watch is not None:
+            self.watch.sent(self.now, end.peer.id, other.id, kind, content, 0)
         if self._trace:
             self.trace.append(f"{self.now:.3f} {end.peer.id}>{other.id} {kind} {_describe(kind, content)}".rstrip())
 
     def happened(self, what: str) -> None:
-        """Write something into the trace that is no frame."""
+        """Write something into the trace that is no frame, and tell who watches."""
         if self._trace:
             self.trace.append(f"{self.now:.3f} {what}")
+        if self.watch is not None:
+            self.watch.happened(self.now, what)
 
     def said(self, who: str, kind: str) -> list[str]:
         """What of the trace went one way, in order, without times: ``said("alice>bob", "notes")``."""
@@ -209,9 +222,13 @@ class Simulation:
         self.frames.clear()
         self.payloads.clear()
 
-    def delivered(self, peer: SimPeer, feed: FeedId, sequence: int) -> None:
-        """``peer`` has stored a message: remember when, the first time."""
-        self.delivered_at.setdefault((peer.id, feed, sequence), self.now)
+    def delivered(self, peer: SimPeer, feed: FeedId, first: int, last: int) -> None:
+        """``peer`` has stored messages that came from others: remember when, the first time, and tell who watches."""
+        if self.counts:
+            for sequence in range(first, last + 1):
+                self.delivered_at.setdefault((peer.id, feed, sequence), self.now)
+        if self.watch is not None and first <= last:
+            self.watch.stored(self.now, peer.id, feed, first, last)
 
     def differences(self) -> list[str]:
         """Connected pairs that differ on a feed which both follow and neither blocks; empty when all is delivered."""
