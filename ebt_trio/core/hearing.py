@@ -8,7 +8,7 @@ from . import events as ev
 from .actions import Append, Followed, What
 from .clock import NONE
 from .feed import Feed
-from .link import MET, SAY_DECLINE, WANTS, Link
+from .link import MET, SAY_DECLINE, SAY_LAZY, WANTS, Link
 from .note import DECLINED
 from .room import Room
 from .types import FeedId, Run
@@ -122,24 +122,31 @@ class Hearing:
     def _declined(self, link: Link, feed: Feed) -> None:
         """Never answered; what was told is told no more, on both sides."""
         number = feed.number
+        say = link.pending.get(number)
+        if link.told[number] != DECLINED or link.in_doubt(number):
+            link.memory.told.put(number, NONE)
         link.forget(number)
         link.memory.heard.put(number, DECLINED)
-        if link.told[number] != DECLINED:
-            link.memory.told.put(number, NONE)
+        if link.told[number] == DECLINED and say is not None and say is not SAY_DECLINE:
+            link.pending[number] = SAY_LAZY  # they know of our -1 only, and may be about to say the same
         self._room.ownership.leave(feed, link, self._room.now)
 
     def _unwanted(self, link: Link, feed: Feed, note: int) -> None:
         """A note for a feed that we don't replicate with this peer: -1, once."""
         number = feed.number
-        if link.told[number] != DECLINED or number in link.pending:
+        if link.told[number] != DECLINED or number in link.pending or link.in_doubt(number):
             # Heard until the -1 is on its way: when it comes, they forget what they told.
             link.memory.heard.put(number, note >> 1)
             self._room.say(link, feed, SAY_DECLINE)
+        elif link.heard[number] == DECLINED:
+            link.memory.heard.put(number, NONE)
 
     def _note(self, link: Link, feed: Feed, sequence: int, lazy: bool) -> None:
         room, number = self._room, feed.number
         if link.heard[number] == DECLINED:
             link.memory.told.put(number, NONE)
+            if link.changed is not None:
+                link.changed.add(number)
         link.memory.heard.put(number, sequence)
         told = link.told[number]
         behind = False
@@ -169,9 +176,11 @@ class Hearing:
         link.statistics.acks_received += len(event.acks)
         for id, sequence in event.acks.items():
             feed = room.known(id)
-            if feed is None or not link.shares(feed):
+            if feed is None or (link.heard[feed.number] < 0 and not link.shares(feed)):
                 continue
             link.memory.heard.put(feed.number, sequence)
+            if not link.shares(feed):
+                continue  # until our -1 has left, and they forget
             room.owe(link, feed)
             room.ownership.announced(feed, link, room.now)
             room.track(link, feed)

@@ -11,7 +11,7 @@ from sys import maxsize
 from .actions import Outgoing
 from .clock import NONE
 from .feed import Feed
-from .link import MET, Link
+from .link import MET, OFFERED, SURE, Link
 from .note import DECLINED
 from .types import FeedId
 
@@ -48,10 +48,12 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
         elif follows and (changed is None or not link.knows(feed)):
             notes[feed.id] = head << 1 | 1
             introduced += 1
+            said.append(number)
             if known == DECLINED:  # who declined does not remember it
+                values.append(NONE)
+                flags[number] |= OFFERED
                 differing.discard(number)
                 continue
-            said.append(number)
             values.append(head)
             if link.held:
                 link.held.pop(number, None)
@@ -61,7 +63,10 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
                 differing.count += 1 if differs else -1
         else:
             others.append(feed)
-            if not follows and _owes_decline(link, number):
+            if follows:
+                continue
+            flags[number] |= SURE
+            if _owes_decline(link, number):
                 notes[feed.id] = DECLINED
                 introduced += 1
                 said.append(number)
@@ -87,5 +92,4 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
 
 def _owes_decline(link: Link, number: int) -> bool:
     told = link.told[number]
-    remembered = link.changed is not None and number not in link.changed
-    return told >= 0 or link.heard[number] >= 0 or (told == DECLINED and not remembered)
+    return told >= 0 or link.heard[number] >= 0 or (told == DECLINED and not link.remembers(number))

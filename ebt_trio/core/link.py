@@ -23,6 +23,10 @@ ANNOUNCED: Final = 4
 """An advance of ours was announced on this session already."""
 MET: Final = 8
 """No initial note is due any more, though the cursor of initial notes may not have come to the feed."""
+OFFERED: Final = 16
+"""A note went to a peer that had declined: it remembers it if it has changed its mind meanwhile."""
+SURE: Final = 32
+"""The -1 that is told was said in this session, or the peer has shown that it remembers it."""
 
 WINDOW_START: Final = 64
 WINDOW_MIN: Final = 32
@@ -236,15 +240,19 @@ class Link:
         """Its initial note is still to come, or to be found unnecessary."""
         return number >= self.introduced and not self.flags[number] & MET and number not in self.pending
 
+    def in_doubt(self, number: int) -> bool:
+        """The -1 that an earlier session told may not have come through."""
+        return self.told[number] == DECLINED and not self.flags[number] & SURE and not self.remembers(number)
+
+    def remembers(self, number: int) -> bool:
+        """The peer has shown that it remembers what was told in earlier sessions."""
+        return self.changed is not None and number not in self.changed
+
     def knows(self, feed: Feed) -> bool:
         """The peer has shown that it remembers what our initial note would say."""
         number = feed.number
         told = self.told[number]
-        return (
-            self.changed is not None
-            and number not in self.changed
-            and (told == feed.durable or (told == NONE and self.heard[number] == DECLINED))
-        )
+        return self.remembers(number) and (told == feed.durable or (told == NONE and self.heard[number] == DECLINED))
 
     def differs(self, feed: Feed) -> bool:
         """The feed is shared, and the two sides differ, or have not both spoken."""

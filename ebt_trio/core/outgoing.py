@@ -9,7 +9,7 @@ from typing import Final
 from .actions import Outgoing
 from .clock import NONE
 from .feed import Feed
-from .link import MET, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link
+from .link import MET, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, SURE, WANTS, Link
 from .note import DECLINED
 from .types import FeedId, Range
 
@@ -45,14 +45,18 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> di
         if say is SAY_DECLINE:
             notes[feed.id] = DECLINED
             link.memory.told.put(number, DECLINED)
-            link.memory.heard.put(number, NONE)  # not where they declined, too: nothing is said to that
+            link.flags[number] = link.flags[number] & ~OFFERED | SURE
+            if link.heard[number] != DECLINED:
+                link.memory.heard.put(number, NONE)  # when it comes, they forget what they told
             continue
         sequence = feed.durable
         if say is SAY_EAGER and not sequence:
             sequence = feed.floor
         notes[feed.id] = sequence << 1 | (say is SAY_LAZY)
-        if link.heard[number] != DECLINED:  # who declined does not remember it
-            link.memory.told.put(number, sequence)
+        if link.heard[number] == DECLINED:
+            link.flags[number] |= OFFERED
+            sequence = NONE  # who declined does not remember it
+        link.memory.told.put(number, sequence)
         link.held.pop(number, None)
     for number in said:
         del link.pending[number]

@@ -355,13 +355,16 @@ class Ownership:
     def _stalled(self, feed: Feed, now: float) -> None:
         owner, patience = feed.owner, self.patience.stall_timeout(now)
         assert owner is not None
+        at_work = self._at_work(feed, owner)
         if feed.failing > 0:
             # Our own store did not take what the owner sent: nobody's fault but ours. That excuses it once.
             feed.failing = -1
             feed.since = now
             self.ask(feed, owner)
-        elif max(now - self._at_work(feed, owner), (now - feed.progressed) / BUSY) < patience:
-            feed.since = now
+        elif max(now - at_work, (now - feed.progressed) / BUSY) < patience:
+            # Waits on for what is left of either; with strikes, where since + graft_delay counts, for that long.
+            left = min(at_work, feed.progressed + (BUSY - 1) * patience)
+            feed.since = now if feed.number in owner.faults else left
         else:
             fault = owner.faults.get(feed.number)
             strikes = fault.strikes + 1 if fault else 1

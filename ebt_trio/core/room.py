@@ -13,7 +13,7 @@ from typing import Final
 from .actions import Action, Report, What
 from .config import Config
 from .feed import Feed
-from .link import ANNOUNCED, EAGER, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
+from .link import ANNOUNCED, EAGER, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
 from .memories import Memories
 from .ownership import Ownership
 from .patience import Arriving, nothing_arriving
@@ -168,7 +168,8 @@ class Room:
     def decline(self, link: Link, feed: Feed) -> None:
         """Have nothing to do with the feed on this session any more, and say so if anything else was said."""
         number = feed.number
-        owes = link.told[number] >= 0 or link.heard[number] >= 0
+        doubt = link.flags[number] & OFFERED or link.in_doubt(number)
+        owes = link.told[number] >= 0 or link.heard[number] >= 0 or doubt
         link.forget(number)
         self.ownership.leave(feed, link, self.now)
         link.pending.pop(number, None)

@@ -90,6 +90,79 @@ def test_unfollowing_declines_wherever_something_was_said(bench: type[Bench]) ->
     assert (peer.told("bob"), peer.heard("bob")) == (DECLINED, NONE)
 
 
+def test_a_note_that_takes_back_our_decline_is_said_though_theirs_comes(bench: type[Bench]) -> None:
+    """Both have declined, and both take it back: somebody has to say so."""
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end")
+    peer.unfollow("f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.follow("f")
+    peer.hear("bob", "f=declined")
+    assert peer.out("bob") == ["f=2,lazy"]
+    peer.hear("bob", "f=3,lazy")
+    assert peer.owner() == "bob"
+
+
+def test_a_decline_drops_a_note_that_takes_nothing_back(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end")
+    peer.hear("bob", "f=1,lazy")
+    peer.unfollow("f")
+    peer.follow("f")
+    peer.hear("bob", "f=declined")
+    assert peer.out("bob") == []
+
+
+def test_unfollowing_takes_back_a_note_to_who_had_declined(bench: type[Bench]) -> None:
+    """It may have changed its mind before the note came."""
+    peer = bench(follow=[], have={"f": 2})
+    peer.up("bob", "end")
+    peer.hear("bob", "f=declined")
+    peer.follow("f")
+    assert peer.out("bob") == ["f=2,lazy"]
+    peer.unfollow("f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.follow("f")
+    peer.unfollow("f")
+    assert peer.out("bob") == []
+
+
+def test_unblocking_before_the_decline_has_left_forgets_nothing(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=0,eager", "end")
+    assert peer.out("bob") == ["f:1-2"]
+    peer.block("bob", "f")
+    peer.hear("bob", "ack f=2")
+    peer.unblock("bob", "f")
+    assert peer.heard("bob") == 2
+
+
+def test_a_decline_of_an_earlier_session_is_said_again_unless_it_is_remembered(bench: type[Bench]) -> None:
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end", store=b"bobs")
+    peer.unfollow("f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.down("bob")
+    peer.up("again", peer="bob", store=b"bobs", quiet=False)
+    peer.block("bob", "f")
+    peer.unblock("bob", "f")
+    assert "f=declined" in peer.out("again")
+
+
+def test_who_declines_by_itself_need_not_hear_a_decline_again(bench: type[Bench]) -> None:
+    """The -1 of an earlier session, which may have been lost: they have said theirs, and remember nothing of us."""
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end", store=b"bobs")
+    peer.unfollow("f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.down("bob")
+    peer.up("again", peer="bob", store=b"bobs", quiet=False)
+    peer.hear("again", "f=declined")
+    assert peer.told("again") == NONE
+    peer.hear("again", "f=3,lazy")
+    assert "f=declined" in peer.out("again")
+
+
 def test_unfollowing_what_is_not_followed_says_nothing(bench: type[Bench]) -> None:
     peer = bench(follow=[])
     peer.up("bob", "end")

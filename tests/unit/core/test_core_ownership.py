@@ -656,7 +656,7 @@ def test_a_frame_of_which_nothing_comes_any_more_is_a_stall(bench: type[Bench]) 
     peer.up("bob", "f=9,lazy", "end")
     peer.wait(2.0)
     arriving["at"] = peer.now
-    peer.wait(3.9)
+    peer.wait(2.9)
     assert peer.reported(What.STALLED) == []
     peer.wait(0.2)
     assert peer.reported(What.STALLED) == ["bob"]
