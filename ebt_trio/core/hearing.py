@@ -53,6 +53,7 @@ class Hearing:
         room = self._room
         numbers, feeds = room.numbers, room.feeds
         told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
+        held = link.held
         differing, open_flags, introduced = link.open, link.open.flags, link.introduced
         changed: list[int] = []
         heads: list[int] = []
@@ -70,6 +71,7 @@ class Hearing:
                 and heard[number] != DECLINED
                 and not flags[number] & WANTS
                 and number not in refused
+                and number not in held
             ):
                 yield entry
             elif said == head:
@@ -161,7 +163,9 @@ class Hearing:
             if sequence < feed.durable:
                 link.ready[number] = None
                 room.wake(link)
-        if told < 0 or behind:
+        if number in link.held:
+            room.put_off(link, feed)
+        elif told < 0 or behind:
             room.tell(link, feed)
         room.owe(link, feed)
         room.ownership.announced(feed, link, room.now)

@@ -57,6 +57,7 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
             values.append(head)
             if link.held:
                 link.held.pop(number, None)
+                link.put_off.pop(number, None)
             differs = known != head
             if open_flags[number] != differs:
                 open_flags[number] = differs

@@ -107,12 +107,14 @@ class Link:
         "open",
         "open_since",
         "owed",
+        "patient",
         "peer",
         "pending",
         "ping_due",
         "proved",
         "proving",
         "pruned",
+        "put_off",
         "ready",
         "ready_acks",
         "refused",
@@ -143,6 +145,7 @@ class Link:
         proved: bool,
         acks: bool,
         hold: float,
+        patient: bool,
     ) -> None:
         self.session = session
         self.peer = peer
@@ -151,6 +154,8 @@ class Link:
         self.acks = acks
         self.hold = hold
         """How long a lazy note is held back, in seconds."""
+        self.patient = patient
+        """It is put off when the other side announces."""
         self.up = True
         self.memory = memory
         self.told = memory.told.values
@@ -163,6 +168,8 @@ class Link:
         self.pending: dict[int, Say] = {}
         self.held: dict[int, float] = {}
         """Lazy notes held back until then, in order of time."""
+        self.put_off: dict[int, float] = {}
+        """Until when it may be put off, where it was."""
         self.owed: dict[int, float] = {}
         """ACKs held back until then, in order of time."""
         self.ready_acks: dict[int, None] = {}
@@ -344,6 +351,7 @@ class Link:
         """Drop all that was to be said or sent of a feed."""
         for things in (self.pending, self.held, self.owed, self.retries, self.ready_acks, self.ready, self.starts):
             things.pop(number, None)
+        self.put_off.pop(number, None)
         self.unproved.pop(number, None)
         self.proving.pop(number, None)
         self.flags[number] = self.flags[number] & ~WANTS | MET

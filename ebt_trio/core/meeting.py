@@ -41,6 +41,7 @@ class Meeting:
             proved=event.proved,
             acks=event.acks,
             hold=room.config.hold(smaller),
+            patient=not smaller,
         )
         room.sessions[event.session] = link
         room.ownership.joined(link)

@@ -58,6 +58,8 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> di
             sequence = NONE  # who declined does not remember it
         link.memory.told.put(number, sequence)
         link.held.pop(number, None)
+        if link.put_off:
+            link.put_off.pop(number, None)
     for number in said:
         del link.pending[number]
         link.flags[number] |= MET

@@ -20,6 +20,8 @@ from .patience import Arriving, nothing_arriving
 from .timers import Timers
 from .types import FeedId, PeerId, SessionId
 
+PUT_OFF_MAX: Final = 0.5
+"""A lazy note that is put off because the other side announces is put off by no more than this."""
 SYNCED_AGAIN: Final = 1.0
 """A session that was out of sync for less than this many seconds is not reported as synced again."""
 
@@ -120,6 +122,16 @@ class Room:
             held[number] = due = self.now + delay
             if link.armed is None or due < link.armed:
                 self.timers.arm(link)
+
+    def put_off(self, link: Link, feed: Feed) -> None:
+        """The other side has announced, while we held back what we have: one side is enough, mostly."""
+        number = feed.number
+        if self.believed(link, feed):
+            del link.held[number]
+            link.put_off.pop(number, None)
+        elif link.patient and self.now + link.hold <= link.put_off.setdefault(number, self.now + PUT_OFF_MAX):
+            del link.held[number]
+            self.hold(link, link.held, number, link.hold)
 
     def announce(self, link: Link, feed: Feed) -> None:
         """Our durable head has moved: let this peer learn, by message, lazy note or ACK."""

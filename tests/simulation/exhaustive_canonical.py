@@ -38,9 +38,9 @@ LINK = {
     *("session", "peer", "instance", "acks", "up", "memory", "told", "heard", "cursor", "flags", "pending", "held"),
     *("owed", "ready_acks", "ready", "starts", "retries", "final_due", "in_initial", "refused", "firsts", "faults"),
     *("pruned", "load", "window", "window_count", "window_since", "waiting", "delivered", "last_payload", "suspect"),
-    *("open", "introduced", "changed", "unproved", "proving", "ping_due", "strangers"),
+    *("put_off", "open", "introduced", "changed", "unproved", "proving", "ping_due", "strangers"),
 }
-LINK_WITHOUT_FUTURE = {"hold", "proved", "armed", "statistics", "open_since", "synced"}
+LINK_WITHOUT_FUTURE = {"hold", "patient", "proved", "armed", "statistics", "open_since", "synced"}
 """Constant; an entry in the heap; counters; reports."""
 STRIKES_ALIKE = 6
 """From so many on, neither deadline nor penalty grows."""
@@ -89,7 +89,7 @@ def _session(link: Link | None) -> int | None:
 def _link(link: Link, times: Times, remember: bool) -> tuple[Any, ...]:
     if not link.up:
         return link.session, link.peer, link.instance, False
-    for held in (link.held, link.owed, link.retries, link.unproved):
+    for held in (link.held, link.put_off, link.owed, link.retries, link.unproved):
         times.extend((time, 0.0) for time in held.values())
     for fault in link.faults.values():
         times.append((fault.until, 0.0))
@@ -109,6 +109,7 @@ def _link(link: Link, times: Times, remember: bool) -> tuple[Any, ...]:
         bytes(link.flags) if link.final_due else bytes(flags & ~MET for flags in link.flags),
         tuple(sorted((number, say.value) for number, say in link.pending.items())),
         tuple(link.held),
+        tuple(link.put_off),
         tuple(link.owed),
         tuple(link.retries),
         (tuple(link.unproved), tuple(link.proving.items()), link.ping_due, tuple(link.strangers.items())),

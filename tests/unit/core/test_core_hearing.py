@@ -126,10 +126,68 @@ def test_a_note_that_is_sent_anyway_saves_the_held_one(bench: type[Bench]) -> No
     peer.store("f", 1)
     peer.out("bob")
     peer.store("f", 2)
-    peer.hear("bob", "f=0,lazy")  # below our head, and below what was told
+    peer.unfollow("f")
+    peer.follow("f")
     assert peer.out("bob") == ["f=2,lazy"]
     peer.wait(1)
     assert peer.out("bob") == []
+
+
+def test_the_side_that_waits_longer_puts_its_note_off_when_the_other_announces(bench: type[Bench]) -> None:
+    """In a stream of messages one of the two announces, and the other is silent; but for half a second at most."""
+    peer = bench("zoe")
+    peer.up("bob", "f=0,lazy", "end")
+    peer.store("f", 1)
+    assert peer.out("bob") == ["f=1,lazy"]
+    said = []
+    for head in range(2, 20):
+        peer.store("f", head)
+        peer.wait(0.05)
+        peer.hear("bob", f"f={head - 1},lazy")
+        if notes := peer.out("bob"):
+            said.append((round(peer.now, 2), notes))
+    peer.wait(0.2)
+    assert [time for time, _ in said] == [0.55]
+    assert peer.out("bob") == ["f=19,lazy"]
+
+
+def test_what_the_other_side_has_announced_meanwhile_is_held_no_more(bench: type[Bench]) -> None:
+    peer = bench("zoe")
+    peer.up("bob", "f=0,lazy", "end")
+    peer.store("f", 1)
+    peer.out("bob")
+    peer.store("f", 2)
+    peer.hear("bob", "f=1,lazy")
+    assert list(peer.link("bob").put_off) == [0]
+    peer.hear("bob", "f=2,lazy")
+    assert not peer.link("bob").held
+    assert not peer.link("bob").put_off
+    peer.wait(0.5)
+    assert peer.out("bob") == []
+
+
+def test_what_they_turn_out_to_have_is_not_announced(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("bob", "f=0,lazy", "end")
+    peer.store("f", 1)
+    peer.out("bob")
+    peer.store("f", 2)
+    peer.hear("bob", "ack f=2")
+    peer.wait(0.5)
+    assert peer.out("bob") == []
+
+
+def test_the_side_that_waits_less_keeps_its_time(bench: type[Bench]) -> None:
+    peer = bench("alice")
+    peer.up("bob", "f=0,lazy", "end")
+    peer.store("f", 1)
+    peer.out("bob")
+    peer.store("f", 2)
+    peer.wait(0.015)
+    peer.hear("bob", "f=1,lazy")
+    assert peer.out("bob") == []
+    peer.wait(0.005)
+    assert peer.out("bob") == ["f=2,lazy"]
 
 
 def test_who_is_pushed_to_gets_no_note(bench: type[Bench]) -> None:

@@ -44,6 +44,16 @@ def test_what_was_asked_for_and_said_is_not_said_again(half: Bench) -> None:
     assert half.out("bob") == ["end"]
 
 
+def test_an_initial_note_says_what_is_held_back(half: Bench) -> None:
+    half.store("c", 3)
+    half.store("c", 4)
+    assert list(half.link("bob").held) == [2]
+    assert half.out("bob") == ["c=4,lazy", "d=2,lazy"]
+    assert not half.link("bob").held
+    half.wait(1)
+    assert half.out("bob") == ["end"]
+
+
 def test_what_they_decline_is_not_introduced(half: Bench) -> None:
     half.hear("bob", "d=declined")
     assert half.out("bob") == ["c=2,lazy", "end"]
