@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ebt_trio.core import events as ev
 from ebt_trio.core.note import DECLINED
-from ebt_trio.core.types import FeedId, Run, SessionId
+from ebt_trio.core.types import FeedId, Range, Run, SessionId
 
 from .invariants import InvariantBroken
 
@@ -19,20 +19,31 @@ if TYPE_CHECKING:
 
 Frame = tuple[str, Any]
 
+_EVENTS: Final[dict[str, Callable[[SessionId, Any], ev.Event]]] = {
+    "notes": ev.NotesReceived,
+    "messages": ev.MessagesReceived,
+    "acks": ev.AcksReceived,
+    "start": ev.StartReceived,
+}
+
 
 class End:
     """One peer's end of a link."""
 
+    __slots__ = ("_asked", "_woken", "arrives", "busy_until", "early", "link", "other", "peer", "session", "up")
+
     def __init__(self, link: SimLink, peer: SimPeer, session: SessionId) -> None:
         self.link = link
         self.peer = peer
+        self.other: End
+        """The end at the other side."""
         self.session = session
         self.up = False
         self.early: list[Frame] = []
         self.arrives = 0.0
         self.busy_until = 0.0
         self._woken = False
-        self._asked: set[FeedId] = set()
+        self._asked: set[FeedId] | None = None
         """Feeds for which the other side was told eager last, if somebody watches."""
 
     @property
@@ -42,41 +53,52 @@ class End:
     def wake(self) -> None:
         if not self._woken:
             self._woken = True
-            self.peer.sim.at(max(self.peer.sim.now, self.busy_until), self._pump)
+            self.peer.sim.at(self.busy_until, self._pump)
 
     def _pump(self) -> None:
         self._woken = False
-        sim, peer = self.peer.sim, self.peer
+        peer, session = self.peer, self.session
         if not (self.up and self._alive):
             return
-        out = peer.core.next_outgoing(self.session, sim.now)
+        out = peer.core.next_outgoing(session, peer.sim.now)
         if not out:
             return
         if out.starts:
-            self._send("start", dict(out.starts), len(out.starts))
+            self._send("start", out.starts, len(out.starts))
         if out.notes:
-            self._send("notes", dict(out.notes), len(out.notes))
+            self._send("notes", out.notes, len(out.notes))
         if out.final:
             self._send("notes", {}, 0)
         if out.acks:
-            self._send("acks", dict(out.acks), len(out.acks))
+            self._send("acks", out.acks, len(out.acks))
+        if out.ranges:
+            self._push(out.ranges)
+        if peer.sim.checks:
+            peer.sim.check(peer)
+        if self.link.rate or peer.core.has_more(session):
+            self.wake()
+
+    def _push(self, ranges: Sequence[Range]) -> None:
+        """One frame of messages, as many as may be in it; the rest is asked for again."""
+        sim, peer = self.peer.sim, self.peer
         runs: list[Run] = []
-        for range_ in out.ranges:
-            if peer.reads_broken or range_.feed in peer.unreadable:
-                peer.handle(ev.ReadFailed(self.session, range_.feed))
+        count = 0
+        for feed, first, limit in ranges:
+            if peer.reads_broken or feed in peer.unreadable:
+                peer.handle(ev.ReadFailed(self.session, feed))
                 continue
-            payloads = peer.store.read(range_.feed, range_.first, min(range_.limit, sim.batch))
+            payloads = peer.store.read(feed, first, min(limit, sim.batch))
             if not payloads:
-                peer.handle(ev.ReadMissing(self.session, range_.feed, peer.store.head(range_.feed).first))
-            elif peer.core.commit_run(self.session, range_.feed, range_.first, len(payloads), sim.now):
-                runs.append(Run(range_.feed, range_.first, payloads))
-                self._check_consent(range_.feed)
-            if sum(len(run.payloads) for run in runs) >= sim.batch:
+                peer.handle(ev.ReadMissing(self.session, feed, peer.store.head(feed).first))
+            elif peer.core.commit_run(self.session, feed, first, len(payloads), sim.now):
+                runs.append(Run(feed, first, payloads))
+                count += len(payloads)
+                if sim.checks:
+                    self._check_consent(feed)
+            if count >= sim.batch:
                 break
         if runs:
-            self._send("messages", runs, sum(len(run.payloads) for run in runs))
-        sim.check(peer)
-        self.wake()
+            self._send("messages", runs, count)
 
     def _check_consent(self, feed: FeedId) -> None:
         status = self.peer.core.status(feed)
@@ -91,17 +113,23 @@ class End:
         self._send(kind, content, 0)
 
     def _send(self, kind: str, content: Any, entries: int) -> None:
-        sim, link = self.peer.sim, self.link
+        link = self.link
+        sim = link.sim
         sim.count(self, kind, content)
         if sim.watch is not None and kind == "notes":
             self._watch_asking(sim.watch, content)
-        if link.rate and kind == "messages":
-            self.busy_until = max(sim.now, self.busy_until) + entries / link.rate
-        sent = max(sim.now, self.busy_until if link.rate else 0.0)
-        self.arrives = max(self.arrives, sent + link.delay(sim.rng))  # in order
-        sim.at(self.arrives, self.link.other(self).receive, (kind, content))
+        sent = sim.now
+        if link.rate:
+            sent = max(sent, self.busy_until)
+            if kind == "messages":
+                self.busy_until = sent = sent + entries / link.rate
+        arrives = sent + (link.latency if not link.jitter else link.delay(sim.rng))
+        if arrives > self.arrives:
+            self.arrives = arrives  # else in order: with what was sent before
+        sim.at(self.arrives, self.other.receive, (kind, content))
 
     def receive(self, frame: Frame) -> None:
+        peer = self.peer
         if not self._alive:
             return
         if self.link.frozen:
@@ -111,51 +139,43 @@ class End:
             self.early.append(frame)
             return
         kind, content = frame
-        event: ev.Event
-        if kind == "notes":
-            event = ev.NotesReceived(self.session, content)
-        elif kind == "messages":
-            event = ev.MessagesReceived(self.session, content)
-        elif kind == "acks":
-            event = ev.AcksReceived(self.session, content)
+        event = _EVENTS[kind](self.session, content)
+        if kind == "messages" and peer.sim.watch is not None:
+            peer.taken.clear()
+            peer.handle(event)
+            self._watch_arriving(peer.sim.watch, content)
         else:
-            event = ev.StartReceived(self.session, content)
-        if kind == "messages" and self.peer.sim.watch is not None:
-            self.peer.taken.clear()
-            self.peer.handle(event)
-            self._watch_arriving(self.peer.sim.watch, content)
-        else:
-            self.peer.handle(event)
+            peer.handle(event)
 
     # -- for who watches
 
     def _watch_arriving(self, watch: Watch, runs: Sequence[Run]) -> None:
-        peer, sender = self.peer, self.link.other(self).peer.id
+        peer, sender = self.peer, self.other.peer.id
         for run in runs if peer.up else ():
             of_it = (taken for taken in peer.taken if taken.feed == run.feed)
             new = sum(max(0, min(run.last, taken.last) - max(run.first, taken.first) + 1) for taken in of_it)
             watch.arrived(peer.sim.now, peer.id, sender, run, new)
 
     def _watch_asking(self, watch: Watch, notes: Mapping[FeedId, int]) -> None:
-        peer, source = self.peer, self.link.other(self).peer.id
+        peer, source = self.peer, self.other.peer.id
+        asked = self._asked = self._asked or set()
         for feed, note in notes.items():
-            if eager := note != DECLINED and not note & 1:
-                if feed in self._asked:
-                    continue
-                self._asked.add(feed)
-            elif feed not in self._asked:
+            eager = note != DECLINED and not note & 1
+            if eager == (feed in asked):
                 continue
+            if eager:
+                asked.add(feed)
             else:
-                self._asked.remove(feed)
+                asked.remove(feed)
             watch.asked(peer.sim.now, peer.id, source, feed, eager)
 
     def ask_no_more(self) -> None:
         """The session has ended at this side."""
         watch, peer = self.peer.sim.watch, self.peer
-        if watch is not None:
+        if watch is not None and self._asked:
             for feed in sorted(self._asked):
-                watch.asked(peer.sim.now, peer.id, self.link.other(self).peer.id, feed, False)
-        self._asked.clear()
+                watch.asked(peer.sim.now, peer.id, self.other.peer.id, feed, False)
+        self._asked = None
 
     # -- up and down
 
@@ -163,7 +183,7 @@ class End:
         if not self._alive:
             return
         self.up = True
-        other = self.link.other(self).peer
+        other = self.other.peer
         peer = self.peer
         event = ev.SessionUp(self.session, other.id, other.instance, peer.key_of(other), digest)
         peer.handle(event)
@@ -182,12 +202,11 @@ class End:
         """BYE: what was sent before arrives, then the other side goes down, too."""
         if not self.link.open:
             return
-        self.peer.sim.happened(f"{self.peer.id}>{self.link.other(self).peer.id} bye {text}".rstrip())
+        self.peer.sim.happened(f"{self.peer.id}>{self.other.peer.id} bye {text}".rstrip())
         self.up = False
         self.go_down()
-        other = self.link.other(self)
         self.arrives = max(self.arrives, self.peer.sim.now + self.link.delay(self.peer.sim.rng))
-        self.peer.sim.at(self.arrives, self._said_bye, other)
+        self.peer.sim.at(self.arrives, self._said_bye, self.other)
 
     def _said_bye(self, other: End) -> None:
         self.link.open = False
@@ -196,6 +215,8 @@ class End:
 
 class SimLink:
     """A link between two peers: in order each way; may be slow, frozen, or cut."""
+
+    __slots__ = ("a", "b", "frozen", "frozen_frames", "jitter", "latency", "open", "rate", "sim")
 
     def __init__(self, sim: Simulation, a: SimPeer, b: SimPeer, latency: float, jitter: float, rate: float) -> None:
         self.sim = sim
@@ -208,6 +229,7 @@ class SimLink:
         self.frozen_frames: list[tuple[End, Frame]] = []
         self.a = End(self, a, sim.new_session())
         self.b = End(self, b, sim.new_session())
+        self.a.other, self.b.other = self.b, self.a
         for end in (self.a, self.b):
             end.peer.ends[end.session] = end
 

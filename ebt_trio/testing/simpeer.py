@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ebt_trio.core import events as ev
-from ebt_trio.core.actions import Action, Append, Close, Followed, Wake, What
+from ebt_trio.core.actions import Action, Append, Close, Followed, Report, Wake, What
 from ebt_trio.core.replicator import Replicator
 from ebt_trio.core.types import FeedId, PeerId, PeerKey, Run, SessionId
 
@@ -145,13 +145,23 @@ class SimPeer:
     def handle(self, event: ev.Event) -> None:
         if not self.up:
             return
-        for action in self.core.handle(event, self.sim.now):
-            self._act(action)
-        self._arm()
+        sim, core, ends = self.sim, self.core, self.ends
+        for action in core.handle(event, sim.now):
+            if type(action) is Wake:  # most are
+                end = ends.get(action.session)
+                if end is not None:
+                    end.wake()
+            else:
+                self._act(action)
+        deadline = core.next_deadline()
+        if deadline is not None and (self._tick_at is None or deadline < self._tick_at):
+            self._tick_at = deadline
+            sim.at(deadline, self._tick, self._life, deadline)
         if not self._dirty:
             self._dirty = True
-            self.sim.after(0.5, self._save, self._life)
-        self.sim.check(self)
+            sim.after(sim.save_delay, self._save, self._life)
+        if sim.checks:
+            sim.check(self)
 
     def _save(self, life: int) -> None:
         self._dirty = False
@@ -175,17 +185,13 @@ class SimPeer:
             peer = end.link.other(end).peer.id if end else PeerId("")
             self._stored_at = max(self._stored_at, self.sim.now + self.sim.store_delay())  # in order
             self.sim.at(self._stored_at, self._store, self._life, action, peer)
-        elif isinstance(action, Wake):
-            end = self.ends.get(action.session)
-            if end is not None:
-                end.wake()
         elif isinstance(action, Close):
             end = self.ends.get(action.session)
             if end is not None:
                 self.sim.after(0.0, end.close, action.text)
         elif isinstance(action, Followed):
             self.store.follows[action.feed] = None
-        else:
+        elif isinstance(action, Report):
             self.reports[action.what] += 1
 
     def _store(self, life: int, action: Append, peer: PeerId) -> None:
@@ -206,12 +212,6 @@ class SimPeer:
             self.handle(ev.AppendFailed(action.session, run.feed, held, error, "simulated"))
         else:
             self.handle(ev.Appended([(run.feed, head.head)]))
-
-    def _arm(self) -> None:
-        deadline = self.core.next_deadline()
-        if deadline is not None and (self._tick_at is None or deadline < self._tick_at):
-            self._tick_at = deadline
-            self.sim.at(deadline, self._tick, self._life, deadline)
 
     def _tick(self, life: int, at: float) -> None:
         if life != self._life or not self.up or self._tick_at != at:

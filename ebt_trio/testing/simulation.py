@@ -16,7 +16,7 @@ and can fail, crash, and be restored from backups; links have latency, jitter an
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from random import Random
@@ -42,6 +42,8 @@ class Simulation:
     :param latency: of a link, in seconds, one way; or a range, drawn once per link
     :param jitter: mean of an exponential delay added to each frame, in seconds
     :param store_delay: how long an append takes to be durable, in seconds; or a range, drawn for each
+    :param save_delay: how long what is heard from others waits to be remembered in the store, in seconds; it costs time
+        in large networks, and matters only to peers that crash and come back
     :param batch: at most so many messages in a frame
     :param check: check the invariants of a peer after each of its events (costs time in large networks)
     :param trace: write down what was sent and what happened, line by line (costs memory in large networks)
@@ -56,6 +58,7 @@ class Simulation:
         latency: float | tuple[float, float] = 0.02,
         jitter: float = 0.0,
         store_delay: float | tuple[float, float] = 0.001,
+        save_delay: float = 0.5,
         batch: int = 64,
         config: Config | None = None,
         check: bool = True,
@@ -83,11 +86,14 @@ class Simulation:
         self._latency = latency
         self._jitter = jitter
         self._store_delay = store_delay
+        self.save_delay = save_delay
         self.batch = batch
-        self._check = check
+        self.checks = check
         self._trace = trace
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
+        self._ready: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        """What is to happen at once, behind all that was put off until now before."""
         self._sessions = 0
         self.last_frame_at = 0.0
 
@@ -148,8 +154,11 @@ class Simulation:
 
     def at(self, time: float, function: Callable[..., None], *args: Any) -> None:
         """Call ``function(*args)`` at a simulated time, in seconds; now, if that has passed."""
-        self._count += 1
-        heappush(self._queue, (max(time, self.now), self._count, function, args))
+        if time > self.now:
+            self._count += 1
+            heappush(self._queue, (time, self._count, function, args))
+        else:
+            self._ready.append((function, args))
 
     def after(self, delay: float, function: Callable[..., None], *args: Any) -> None:
         """Call ``function(*args)`` after ``delay`` simulated seconds."""
@@ -158,8 +167,7 @@ class Simulation:
     def run(self, duration: float) -> None:
         """Let ``duration`` seconds of simulated time pass."""
         end = self.now + duration
-        while self._queue and self._queue[0][0] <= end:
-            self._step()
+        self._run(end)
         self.now = end
 
     def settle(self, limit: float = 3600.0) -> None:
@@ -167,29 +175,36 @@ class Simulation:
 
         :raises InvariantBroken: something still happens after ``limit`` seconds
         """
-        end = self.now + limit
-        while self._queue:
-            if self._queue[0][0] > end:
-                raise InvariantBroken(f"quiet when idle: still busy after {limit} s: {self._queue[0][2:]}")
-            self._step()
+        self._run(self.now + limit)
+        if self._queue:
+            raise InvariantBroken(f"quiet when idle: still busy after {limit} s: {self._queue[0][2:]}")
 
-    def _step(self) -> None:
-        time, _, function, args = heappop(self._queue)
-        self.now = time
-        self.events += 1
-        function(*args)
+    def _run(self, end: float) -> None:
+        """All events until ``end``, in order of time; of those at the same time, in the order they were put there."""
+        queue, ready = self._queue, self._ready
+        while True:
+            if ready and not (queue and queue[0][0] <= self.now):
+                function, args = ready.popleft()
+            elif queue and queue[0][0] <= end:
+                self.now, _, function, args = heappop(queue)
+            else:
+                break
+            self.events += 1
+            function(*args)
 
     # -- watching
 
     def check(self, peer: SimPeer) -> None:
         """Check the invariants of a peer, if this simulation does."""
-        if self._check:
+        if self.checks:
             check_invariants(peer.core, self.now)
 
     def count(self, end: End, kind: str, content: Any) -> None:
         """A frame is sent by ``end``: count it, write it into the trace, and tell who watches."""
         self.last_frame_at = self.now
-        other = end.link.other(end).peer
+        if not self.counts and not self._trace and self.watch is None:
+            return
+        other = end.other.peer
         if self.counts:
             self.frames[kind] += 1
             if kind == "messages":
