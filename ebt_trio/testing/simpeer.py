@@ -13,10 +13,11 @@ from ebt_trio.core.replicator import Replicator
 from ebt_trio.core.types import FeedId, PeerId, PeerKey, Run, SessionId
 
 from .invariants import InvariantBroken
+from .simdial import Dialler
 from .simstore import SimStore, payload_of
 
 if TYPE_CHECKING:
-    from .simlink import End
+    from .simend import End
     from .simulation import Simulation
 
 
@@ -47,17 +48,19 @@ class SimPeer:
         self.should_replicate = should_replicate
         self.validate: Callable[[Run, PeerId], bool] = lambda run, peer: True
         """May this run from that peer be stored?"""
+        self.diallers: list[Dialler] = []
         self.taken: list[Run] = []
         """What the core has handed to the store since this was cleared, if somebody watches."""
         self._tick_at: float | None = None
         self._stored_at = 0.0
-        self._life = 0
+        self.life = 0
+        """How often it was started, or has crashed: what an earlier life has left to be done is done no more."""
         self._dirty = False
 
     # -- life
 
     def start(self) -> None:
-        self._life += 1
+        self.life += 1
         self.up = True
         self.instance = self.sim.rng.randbytes(8)
         self._tick_at = None
@@ -69,14 +72,22 @@ class SimPeer:
             self.handle(ev.Follow(feed, last))
         for target, origin in self.store.blocks:
             self.handle(ev.Block(target, origin))
+        for dialler in self.diallers:
+            dialler.start()
 
-    def crash(self) -> None:
-        """Lose everything that is not in the store; links break without a word."""
+    def crash(self, *, silent: bool = False) -> None:
+        """Lose everything that is not in the store; links break without a word.
+
+        :param silent: the others are not told, either: each notices by its keep-alive
+        """
         self.sim.happened(f"{self.id} crashes")
         self.up = False
-        self._life += 1
+        self.life += 1
         for end in list(self.ends.values()):
-            end.link.cut()
+            if silent:
+                end.link.lose()
+            else:
+                end.link.cut()
             end.ask_no_more()
         self.ends.clear()
 
@@ -90,6 +101,13 @@ class SimPeer:
         self.up = False
 
     # -- what applications do
+
+    def dial(self, *addresses: str, links: int = 1) -> None:
+        """Keep ``links`` sessions up with peers of these addresses, also after crashes: see :class:`Dialler`."""
+        rng = Random(f"{self.sim.seed} {self.id} {len(self.diallers)}")  # what is dialled changes nothing else
+        self.diallers.append(Dialler(self, map(PeerId, addresses), links, rng))
+        if self.up:
+            self.diallers[-1].start()
 
     @property
     def clock(self) -> dict[FeedId, int]:
@@ -156,16 +174,16 @@ class SimPeer:
         deadline = core.next_deadline()
         if deadline is not None and (self._tick_at is None or deadline < self._tick_at):
             self._tick_at = deadline
-            sim.at(deadline, self._tick, self._life, deadline)
+            sim.at(deadline, self._tick, self.life, deadline)
         if not self._dirty:
             self._dirty = True
-            sim.after(sim.save_delay, self._save, self._life)
+            sim.after(sim.save_delay, self._save, self.life)
         if sim.checks:
             sim.check(self)
 
     def _save(self, life: int) -> None:
         self._dirty = False
-        if life == self._life and self.up:
+        if life == self.life and self.up:
             self.save()
 
     def save(self) -> None:
@@ -184,7 +202,7 @@ class SimPeer:
             end = self.ends.get(action.session)
             peer = end.link.other(end).peer.id if end else PeerId("")
             self._stored_at = max(self._stored_at, self.sim.now + self.sim.store_delay())  # in order
-            self.sim.at(self._stored_at, self._store, self._life, action, peer)
+            self.sim.at(self._stored_at, self._store, self.life, action, peer)
         elif isinstance(action, Close):
             end = self.ends.get(action.session)
             if end is not None:
@@ -195,7 +213,7 @@ class SimPeer:
             self.reports[action.what] += 1
 
     def _store(self, life: int, action: Append, peer: PeerId) -> None:
-        if life != self._life:
+        if life != self.life:
             return  # crashed before the commit
         run = action.run
         head = None
@@ -214,7 +232,7 @@ class SimPeer:
             self.handle(ev.Appended([(run.feed, head.head)]))
 
     def _tick(self, life: int, at: float) -> None:
-        if life != self._life or not self.up or self._tick_at != at:
+        if life != self.life or not self.up or self._tick_at != at:
             return
         self._tick_at = None
         self.handle(ev.Tick())

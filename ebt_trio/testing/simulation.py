@@ -27,9 +27,11 @@ from ebt_trio.core.replicator import Config
 from ebt_trio.core.types import FeedId, PeerId, SessionId
 
 from .invariants import InvariantBroken, check_invariants
-from .simlink import End, SimLink
+from .simend import End
+from .simlink import SimLink
 from .simpeer import SimPeer
 from .simstore import SimStore, payload_of
+from .simwire import wire_size
 from .watch import Watch
 
 __all__ = ["InvariantBroken", "SimLink", "SimPeer", "SimStore", "Simulation", "Watch", "payload_of"]
@@ -49,6 +51,8 @@ class Simulation:
     :param trace: write down what was sent and what happened, line by line (costs memory in large networks)
     :param count: keep the counters ``frames``, ``payloads``, ``sent_at`` and ``delivered_at`` (likewise)
     :param watch: is told what happens
+    :param sizes: tell it the sizes of frames, too, which takes time
+    :param keepalive: after twice as much silence an end of a link that is lost notices, in seconds
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Simulation:
         trace: bool = True,
         count: bool = True,
         watch: Watch | None = None,
+        sizes: bool = False,
+        keepalive: float = 30.0,
     ) -> None:
         self.seed = seed
         self.rng = Random(seed)
@@ -83,6 +89,8 @@ class Simulation:
         self.events = 0
         self.watch = watch
         self.counts = count
+        self.sizes = sizes
+        self.keepalive = keepalive
         self._latency = latency
         self._jitter = jitter
         self._store_delay = store_delay
@@ -215,7 +223,8 @@ class Simulation:
             elif kind == "notes":
                 self.frames["note entries"] += len(content)
         if self.watch is not None:
-            self.watch.sent(self.now, end.peer.id, other.id, kind, content, 0)
+            size = wire_size(kind, content) if self.sizes else 0
+            self.watch.sent(self.now, end.peer.id, other.id, kind, content, size)
         if self._trace:
             self.trace.append(f"{self.now:.3f} {end.peer.id}>{other.id} {kind} {_describe(kind, content)}".rstrip())
 
