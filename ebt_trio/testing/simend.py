@@ -139,7 +139,14 @@ class End:
         arrives = sent + (link.latency if not link.jitter else link.delay(sim.rng))
         if arrives > self.arrives:
             self.arrives = arrives  # else in order: with what was sent before
-        sim.at(self.arrives, self.other.receive, (kind, content))
+        sim.at(self.arrives, self.other.arrive if self.other.peer.downlink else self.other.receive, (kind, content))
+
+    def arrive(self, frame: Frame) -> None:
+        """A frame is there, but for the downlink that all links share: that has to take what came before first."""
+        peer = self.peer
+        taking = sum(len(run.payloads) for run in frame[1]) / peer.downlink if frame[0] == "messages" else 0.0
+        peer.downlink_busy = max(peer.sim.now, peer.downlink_busy) + taking
+        peer.sim.at(peer.downlink_busy, self.receive, frame)
 
     def receive(self, frame: Frame) -> None:
         peer, link = self.peer, self.link

@@ -46,6 +46,9 @@ class SimPeer:
         self.unreadable: set[FeedId] = set()
         """Reads of these feeds fail."""
         self.should_replicate = should_replicate
+        self.downlink = 0.0
+        """Messages per second that it can take in, over all links together; 0: without limit."""
+        self.downlink_busy = 0.0
         self.validate: Callable[[Run, PeerId], bool] = lambda run, peer: True
         """May this run from that peer be stored?"""
         self.diallers: list[Dialler] = []
