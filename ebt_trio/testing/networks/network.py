@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from ebt_trio.core.config import Config
-from ebt_trio.core.types import PeerId
+from ebt_trio.core.types import FeedId, PeerId
 from ebt_trio.testing.simulation import SimLink, SimPeer, Simulation
 
 from .measures import Measures, measure
@@ -121,6 +121,10 @@ class Network:
 
     def number(self, peer: PeerId | str) -> int:
         return self.recording.number[peer]
+
+    def feed(self, peer: int) -> FeedId:
+        """The feed of which a peer is the author."""
+        return FeedId(self.names[peer])
 
     def measures(self) -> Measures:
         """Of all that was sent since the network was built, or since :meth:`Recording.begin`."""
