@@ -89,3 +89,10 @@ def mutation(session: nox.Session) -> None:
     """Whether tests notice when the core is changed: hours; ``-- ownership --part 1/4`` is a part of it. POSIX only."""
     session.install("-e", ".[test]", "cosmic-ray>=8.3")
     session.run("python", "tests/mutation/campaign.py", *session.posargs)
+
+
+@nox.session
+def networks(session: nox.Session) -> None:
+    """The papers' tables, up to 10,000 peers: hours; ``-- --peers 100`` is a look (``docs/networks.md``)."""
+    session.install("-e", ".[simulate]")
+    session.run("python", "-m", "benchmarks.networks", *session.posargs)

@@ -45,12 +45,20 @@ def write(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
 
     :raises ValueError: the marks are not there
     """
+    put(path, markdown(documents))
+
+
+def put(path: Path, figures: str) -> None:
+    """Put this between the marks of a document.
+
+    :raises ValueError: the marks are not there
+    """
     text = path.read_text("utf-8")
     before, begin, rest = text.partition(BEGIN)
     _old, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} has no {BEGIN} … {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{markdown(documents)}\n{END}{after}", "utf-8")
+    path.write_text(f"{before}{BEGIN}\n\n{figures}\n{END}{after}", "utf-8")
 
 
 def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -94,19 +102,21 @@ def _group(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     names = {REFERENCE: "reference", GOSSIPSUB: "gossipsub", RAW: "raw"}
     heads = ["", "ours", "spread", *(names[kind] for kind in others), *(f"ours : {names[kind]}" for kind in others)]
     last = ["target"] if any(row["target"] is not None for row in rows) else []
-    yield _row([*heads, *last])
-    yield _row(["---", *["--:"] * (len(heads) - 1), *["---" for _ in last]])
+    yield table_row([*heads, *last])
+    yield table_row(["---", *["--:"] * (len(heads) - 1), *["---" for _ in last]])
     cases: dict[str, str] = {}
     for row in rows:
         if row["case"] not in cases:
             cases[row["case"]] = row["what"]
-            yield _row([f"**{row['case']}**", *[""] * (len(heads) - 1 + len(last))])
+            yield table_row([f"**{row['case']}**", *[""] * (len(heads) - 1 + len(last))])
         middle: Mapping[str, float | None] = row["median"]
         values = row["rounds"].get(OURS, ())
         spread = f"{short(min(values))} – {short(max(values))}" if len(values) > 1 else ""
         found = [short(middle.get(kind)) for kind in others]
         shares = [short(ratio(middle[OURS], middle.get(kind))) for kind in others]
-        yield _row([row["figure"], short(middle[OURS]), spread, *found, *shares, *([_verdict(row)] if last else [])])
+        yield table_row(
+            [row["figure"], short(middle[OURS]), spread, *found, *shares, *([_verdict(row)] if last else [])]
+        )
     yield ""
     for case, what in cases.items():
         yield f"- {case}: {what}"
@@ -128,11 +138,11 @@ def _growth(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         size, _, noun = where.partition(" ")
         nouns[row["case"]] = f"{row['what'].partition(', of ')[0]}; n {noun}"
         curves.setdefault((row["case"], called), []).append((size, row["median"][OURS]))
-    yield _row(["", "what", "n", "cost at each size"])
-    yield _row(["---", "---", "---", "---"])
+    yield table_row(["", "what", "n", "cost at each size"])
+    yield table_row(["---", "---", "---", "---"])
     for (case, called), points in curves.items():
         sizes, costs = [size for size, _ in points], [short(cost) for _, cost in points]
-        yield _row([f"{case}: {nouns[case]}", called, f"{sizes[0]} – {sizes[-1]}", " · ".join(costs)])
+        yield table_row([f"{case}: {nouns[case]}", called, f"{sizes[0]} – {sizes[-1]}", " · ".join(costs)])
 
 
 def _counts(document: Mapping[str, Any]) -> Iterator[str]:
@@ -140,17 +150,17 @@ def _counts(document: Mapping[str, Any]) -> Iterator[str]:
     if counts := document.get("counts"):
         figures = list(counts[0]["figures"])
         yield from ["", f"### Counts, with Python {document['python']}", ""]
-        yield _row(["", "per", *figures])
-        yield _row(["---", "---", *["--:"] * len(figures)])
+        yield table_row(["", "per", *figures])
+        yield table_row(["---", "---", *["--:"] * len(figures)])
         for work in counts:
-            yield _row([work["what"], work["unit"], *(short(work["figures"][figure]) for figure in figures)])
+            yield table_row([work["what"], work["unit"], *(short(work["figures"][figure]) for figure in figures)])
     if curves := document.get("curves"):
-        yield from ["", _row(["", "per", "n", "lines at each size"]), _row(["---"] * 4)]
+        yield from ["", table_row(["", "per", "n", "lines at each size"]), table_row(["---"] * 4)]
         for curve in curves:
             sizes = [f"{size:,}" for size in curve["sizes"]]
             costs = " · ".join(short(cost) for cost in curve["figures"]["lines"])
-            yield _row([curve["what"], curve["unit"], f"{sizes[0]} – {sizes[-1]}", costs])
+            yield table_row([curve["what"], curve["unit"], f"{sizes[0]} – {sizes[-1]}", costs])
 
 
-def _row(cells: Iterable[str]) -> str:
+def table_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"

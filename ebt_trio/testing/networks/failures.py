@@ -129,10 +129,11 @@ def lossy(
 
 def slow(network: Network, share: float, rng: Random, *, factor: float) -> list[Edge]:
     """So large a share of the links takes ``factor`` times as long from now on; returns which."""
-    chosen = sorted(rng.sample(sorted(network.links), round(share * len(network.links))))
-    for edge in chosen:
-        network.links[edge].latency *= factor
-    return chosen
+    chosen = sorted(rng.sample(range(len(network.edges)), round(share * len(network.edges))))
+    for number in chosen:
+        network.latencies[number] *= factor
+        network.links[network.edges[number]].latency = network.latencies[number]
+    return [network.edges[number] for number in chosen]
 
 
 def busiest(network: Network, feed: int, *, spare: Collection[int] = ()) -> int:

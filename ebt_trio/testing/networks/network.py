@@ -41,6 +41,7 @@ class Network:
     :param seed: decides ids, jitter, and whatever the peers decide at random
     :param jitter: mean of an exponential delay added to each frame, in seconds
     :param store_delay: how long an append takes to be durable, in seconds
+    :param idle: so many feeds more that all follow, and in which nothing happens
     :param simulation: other arguments of :class:`~ebt_trio.testing.Simulation`
     """
 
@@ -54,8 +55,8 @@ class Network:
         seed: int = 0,
         jitter: float = 0.0,
         store_delay: float = 0.001,
+        idle: int = 0,
         config: Config | None = None,
-        connect: bool = True,
         **simulation: Any,
     ) -> None:
         rng = Random(seed)
@@ -69,14 +70,13 @@ class Network:
             seed, jitter=jitter, store_delay=store_delay, config=config, watch=self.recording, **options
         )
         self.store_delay = store_delay
-        follow = [self.names[feed] for feed in self.feeds]
+        follow = [self.names[feed] for feed in self.feeds] + [f"idle{number}" for number in range(idle)]
         self.peers: list[SimPeer] = [self.sim.peer(name, follow=follow) for name in self.names]
         self.links: dict[Edge, SimLink] = {}
         self.died: set[int] = set()
-        if connect:
-            for edge, latency in zip(self.edges, self.latencies, strict=True):
-                self.link(edge, latency)
-            self.sim.run(SETUP)
+        for edge, latency in zip(self.edges, self.latencies, strict=True):
+            self.link(edge, latency)
+        self.sim.run(SETUP)
         self.recording.begin()
 
     def link(self, edge: Edge, latency: float) -> SimLink:
