@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import report
 
-from .case import Case, Table
+from .case import Case, Figures, Table
 from .running import alone, row, tables
 from .writing import cell, markdown, number
 
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     document: dict[str, Any] = {"about": report.about() | {"messages": asked.messages}, "tables": {}}
     missed = False
     for done, (table, case) in enumerate(wanted):
-        runs = []
+        runs: list[tuple[Figures, dict[str, float]]] = []
         for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
             figures, costs = alone(table.name, case.name, asked.messages, seed)
             runs.append((figures, costs))
