@@ -96,6 +96,21 @@ def test_when_it_was_there() -> None:
     assert 2.0 < found.last < 2.2
 
 
+def test_by_when() -> None:
+    """The shortest ways from the first are 20, 40 and 60 ms: 'at once' is within 120 ms, then 220 ms, then 3 s."""
+    made = line()
+    made.play(one_sender(1))
+    [track] = made.recording.tracks
+    for peer, took in [(1, 0.119), (2, 0.219), (3, 2.999)]:
+        track.stored[peer] = track.sent + took
+    [found] = aftermath(made)
+    assert (found.at_once, found.after_graft, found.after_stall) == pytest.approx((1 / 3, 2 / 3, 1.0))
+    for peer, took in [(1, 0.121), (2, 0.221), (3, 3.001)]:
+        track.stored[peer] = track.sent + took
+    [found] = aftermath(made)
+    assert (found.at_once, found.after_graft, found.after_stall) == pytest.approx((0.0, 1 / 3, 2 / 3))
+
+
 # -- what fails
 
 
@@ -146,6 +161,14 @@ def test_links_are_called_again() -> None:
     made.sim.run(1.0)
     assert redial.made == 1
     assert open_links(made) == [(0, 1), (2, 3), (1, 2)]
+
+
+def test_the_dead_do_not_call() -> None:
+    made = line()
+    redial = Redialler(made, Random(1))
+    kill(made, [0], redial=redial)  # had called 1
+    made.sim.settle(limit=300.0)  # or calls would go on for ever
+    assert redial.made == 0
 
 
 def test_the_lonely_call_whom_they_remember() -> None:
@@ -266,6 +289,13 @@ def test_a_narrow_downlink() -> None:
     assert found.ideal == pytest.approx(10.0)
     assert 1.0 <= found.ratio < 1.1
     assert found.duplicates <= 0.03
+
+
+def test_what_comes_twice() -> None:
+    """Links of 10 messages per second, one of 0.05: what waits there is asked for elsewhere, and comes twice."""
+    found = join(feeds=100, each=10, rate=10.0, slower=200.0, seed=1)
+    assert found.complete
+    assert found.duplicates == pytest.approx(0.05)
 
 
 def test_giving_up() -> None:

@@ -111,6 +111,14 @@ def test_when_the_tree_has_formed() -> None:
     assert measure(recording, until=20.0).formed is None
 
 
+def test_the_first_time_counts() -> None:
+    """A peer that was restored from a backup stores a message again."""
+    recording = by_hand()
+    recording.stored(9.0, PeerId("b"), FEED, 1, 2)
+    assert recording.track("a", 1).stored[1] == 1.5
+    assert recording.track("a", 2).stored[1] == 6.25
+
+
 def test_beginning_forgets() -> None:
     recording = by_hand()
     recording.begin()
