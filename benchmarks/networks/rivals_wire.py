@@ -78,7 +78,8 @@ class Wire:
         self.stored_at: list[array[float]] = []
         self._contents: list[list[Run]] = []
         self._heads = [0] * peers
-        self._delay: list[float] = []
+        self.delay: list[float] = []
+        """By end, one way, in seconds, without jitter; may be changed."""
         self._arrives: list[float] = []
         self._open = bytearray()
         self._alive = bytearray(b"\1") * peers
@@ -132,7 +133,7 @@ class Wire:
         """Send a frame of this content. Nothing is sent on a link that is gone, noticed or not."""
         if not self._open[end]:
             return
-        at = self.now + self._delay[end]
+        at = self.now + self.delay[end]
         if self.jitter:
             at += self.rng.expovariate(1 / self.jitter)
         if at < self._arrives[end]:
@@ -162,7 +163,7 @@ class Wire:
         """Link two peers; returns the end of the first."""
         end = len(self.to)
         self.to += [edge[1], edge[0]]
-        self._delay += [latency] * 2
+        self.delay += [latency] * 2
         self._arrives += [0.0] * 2
         self._open += b"\1\1"
         for one in (end, end + 1):

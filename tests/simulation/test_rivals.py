@@ -333,7 +333,7 @@ def test_reference_as_it_is(seed: int, ids_are_feeds: bool, real: Real) -> None:
         ids_are_feeds=ids_are_feeds,
     )
     wire.play(
-        sorted((rng.uniform(0, 10), rng.choice(feeds)) for _ in range(60)), each=lambda at: disturb(wire, at, rng)
+        sorted((rng.uniform(0, 20), rng.choice(feeds)) for _ in range(60)), each=lambda at: disturb(wire, at, rng)
     )
     names = [wire.names[feed] for feed in feeds]
     answer = real({"feeds": names, "follows": wire.names if ids_are_feeds else names, "script": wire.script})
@@ -343,8 +343,11 @@ def test_reference_as_it_is(seed: int, ids_are_feeds: bool, real: Real) -> None:
 
 
 def disturb(wire: Wire, at: int, rng: Random) -> None:
-    """Peers die, links break, and come back: with the clocks that are remembered."""
-    if at == 30:
+    """Links become so slow that their peers time out; peers die, links break, and come back with remembered clocks."""
+    if at in (10, 20):
+        for end in rng.sample(range(len(wire.to)), 8):
+            wire.delay[end] = 4.0 if at == 10 else 0.1
+    elif at == 30:
         wire.crash(rng.sample(range(3, 12), 3))
         for end in (wire.ends[0][0], wire.ends[1][-1]):
             wire.cut(end)
