@@ -71,6 +71,17 @@ def test_the_dead_take_with_them_what_they_have_sent(rules: str) -> None:
     assert wire.append(1) == -1
 
 
+def test_the_dead_store_nothing(rules: str) -> None:
+    wire = build(rules, [(0, 1)], [0.02], store_delay=0.1)
+    wire.append(0)
+    wire.run(0.090)  # it has come, after a note, too, and is not stored yet
+    wire.crash([1])
+    wire.run(10.0)
+    (track,) = wire.recording.tracks
+    assert track.received == 1
+    assert track.stored[1] < 0
+
+
 def test_frames_do_not_overtake(rules: str) -> None:
     wire = build(rules, [(0, 1)], [0.02], jitter=0.1, seed=3)
     wire.append(0)
@@ -344,9 +355,9 @@ def test_reference_as_it_is(seed: int, ids_are_feeds: bool, real: Real) -> None:
 
 def disturb(wire: Wire, at: int, rng: Random) -> None:
     """Links become so slow that their peers time out; peers die, links break, and come back with remembered clocks."""
-    if at in (10, 20):
-        for end in rng.sample(range(len(wire.to)), 8):
-            wire.delay[end] = 4.0 if at == 10 else 0.1
+    if at in (5, 28):
+        for end in rng.sample(range(len(wire.to)), 20):
+            wire.delay[end] = 7.0 if at == 5 else 0.1
     elif at == 30:
         wire.crash(rng.sample(range(3, 12), 3))
         for end in (wire.ends[0][0], wire.ends[1][-1]):
