@@ -16,10 +16,8 @@ from ebt_trio.testing.networks.paths import component
 from .rivals import RULES, played
 from .rivals_wire import Wire
 
-WORKS: Final[dict[str, dict[str, Any]]] = {
-    "one sender": {"workload": "one"},
-    "random sender": {"workload": "random"},
-}
+KILLED_AT: Final = 10
+WORKS: Final = ("one", "random", "kill")
 FIGURES: Final = (
     "reliability",
     "of those connected",
@@ -55,8 +53,12 @@ def figures(wire: Wire, seconds: float) -> list[float]:
 
 def rows(options: argparse.Namespace) -> Iterator[tuple[str, str, list[list[float]]]]:
     """Workload, rules, and the figures of each seed."""
-    works = {**WORKS, f"killed {options.kill:.0%}": {"workload": "one", "kill": options.kill, "kill_at": 10}}
-    for work, said in works.items():
+    works: dict[str, tuple[str, dict[str, Any]]] = {
+        "one": ("one sender", {"workload": "one"}),
+        "random": ("random sender", {"workload": "random"}),
+        "kill": (f"killed {options.kill:.0%}", {"workload": "one", "kill": options.kill, "kill_at": KILLED_AT}),
+    }
+    for work, said in (works[name] for name in options.works):
         for rules in options.rules:
             found: list[list[float]] = []
             for seed in range(options.seeds):
@@ -86,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--overlay", choices=list(OVERLAYS), default="regular")
     parser.add_argument("--latencies", choices=list(LATENCIES), default="uniform")
     parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
     options = parser.parse_args(arguments)
     print("|", " | ".join(("", "rules", *FIGURES)), "|")
     print("|", " | ".join("---" for _ in range(len(FIGURES) + 2)), "|")

@@ -302,13 +302,15 @@ class Scripted(Reference):
         super().down(end)
 
     def received(self, kind: int, end: int, message: Any, value: int) -> None:
-        frame = message if kind == NOTES else said_in(self.runs[message])
+        number: int = 0 if kind == NOTES else message
+        frame = message if kind == NOTES else said_in(self.runs[number])
         self.tell("write", self.to[end], self.names[self.to[end ^ 1]], frame)
         super().received(kind, end, message, value)
 
     def alarm(self, peer: int, message: Any, value: int) -> None:
         if value == READ:
-            run: Run = self.runs[message]
+            number: int = message
+            run = self.runs[number]
             self.tell("read", peer, run.feed, run.first)
         elif value == TICK:
             self.tell("timeout", peer)
