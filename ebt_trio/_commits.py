@@ -110,7 +110,7 @@ class Commits:
         if job.is_done:
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:
-            await job.wait(lambda: self._jobs.remove(job))
+            await job.wait(lambda: self._withdraw(job))
         if job.error is not None:
             raise job.error
 
@@ -123,6 +123,10 @@ class Commits:
         """Write what is left, and end."""
         self._stopping = True
         self._wake.set()
+
+    def _withdraw(self, job: Job) -> None:
+        if job in self._jobs:  # if not, the batch that is being planned has it
+            self._jobs.remove(job)
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         if self._ended:
@@ -208,6 +212,8 @@ class Commits:
     async def _plan(self, job: Job) -> None:
         batch = self._planned
         if isinstance(job, Asked):
+            if job.is_done:
+                return
             job.taken = True
         try:
             match job:

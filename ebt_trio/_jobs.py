@@ -48,11 +48,15 @@ class Asked:
     error: Exception | None = None
 
     async def wait(self, withdraw: Callable[[], None]) -> None:
-        """Wait until it is done. Cancelled before it is taken, calls ``withdraw``; after that cannot be cancelled."""
+        """Wait until it is done. Cancelled before it is taken, calls ``withdraw``; after that cannot be cancelled.
+
+        Who writes it passes over what is done: it may have been withdrawn since its batch was begun.
+        """
 
         def abort(_: object) -> trio.lowlevel.Abort:
             if self.taken:
                 return trio.lowlevel.Abort.FAILED
+            self.is_done = True
             withdraw()
             return trio.lowlevel.Abort.SUCCEEDED
 

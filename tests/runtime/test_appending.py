@@ -12,6 +12,7 @@ import trio
 from ebt_trio import (
     EBT,
     FeedBehind,
+    Identity,
     Limits,
     LocalProtocolError,
     MemoryStore,
@@ -35,6 +36,7 @@ class Disk(MemoryStore):
         self.failing_reads = False
         self.failing_close = False
         self.hold: trio.Event | None = None
+        self.hold_reads: trio.Event | None = None
         self.appends: list[list[Run]] = []
         self.updates: list[Change] = []
         self.reads = 0
@@ -55,6 +57,8 @@ class Disk(MemoryStore):
 
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
         self.reads += 1
+        if self.hold_reads is not None:
+            await self.hold_reads.wait()
         if self.failing_reads:
             raise StoreError("cannot read")
         return await super().read(ranges, max_bytes)
@@ -91,6 +95,39 @@ async def test_concurrent_appends_share_a_commit() -> None:
         assert sorted(message.sequence for message in messages) == list(range(1, 101))
         for message in messages:
             assert (await alice.get("alice", message.sequence)).content == message.content
+
+
+async def test_append_is_cancellable_while_what_is_before_it_in_a_batch_is_looked_at() -> None:
+    """It is in no queue any more then, and not handed to the store either."""
+    disk = Disk()
+    me, other = Identity.generate(), Identity.generate()
+    async with EBT(other) as author:
+        messages = [await author.append(number) for number in range(2)]
+    async with EBT(me, disk) as alice:
+        await alice.add(messages[:1])
+    async with EBT(me, disk) as alice, trio.open_nursery() as nursery:
+        disk.hold, disk.hold_reads = trio.Event(), trio.Event()
+        nursery.start_soon(alice.append, "being written")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(alice.add, messages[1:])
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_cancel_while_reading, scope, disk.hold, disk.hold_reads)
+            await alice.append("never")
+        assert scope.cancelled_caught
+        await alice.flush()
+        assert alice.clock == {me.id: 1, other.id: 2}
+
+
+async def _cancel_while_reading(scope: trio.CancelScope, hold: trio.Event, hold_reads: trio.Event) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    hold.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert hold_reads.statistics().tasks_waiting == 1
+    try:
+        scope.cancel()
+    finally:
+        hold_reads.set()
 
 
 async def test_append_is_cancellable_until_it_is_handed_to_the_store(autojump_clock: trio.testing.MockClock) -> None:
