@@ -70,6 +70,8 @@ class Reader:
                 found.append(payload)
                 if left <= 0:
                     return left
+        except TypeError:  # SQLite does not look whether it is a blob
+            raise damaged(self._path, f"feed {wanted.feed} has a message that is none") from None
         finally:
             cursor.close()
         if len(found) != count:

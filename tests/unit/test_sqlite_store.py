@@ -301,6 +301,18 @@ async def test_lost_messages_are_noticed(tmp_path: Path) -> None:
         await fails(lambda: store.read([Range(feed, 80, 20)], 1 << 30), str(path), "damaged", "feed 7")
 
 
+async def test_messages_that_are_none_are_noticed(tmp_path: Path) -> None:
+    """In a damaged file even a column that is NOT NULL may have no value."""
+    path = tmp_path / "db"
+    await full_store(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE messages RENAME TO sound")
+        connection.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, payload BLOB)")
+        connection.execute("INSERT INTO messages SELECT id, iif(id & 0xff = 90, NULL, payload) FROM sound")
+    async with opened(path) as store:
+        await fails(lambda: store.read([Range(FeedId("feed 7"), 80, 20)], 1 << 30), str(path), "damaged", "feed 7")
+
+
 # Versions
 
 
