@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ._durable import sync, sync_directory
 from .core.types import PeerId
 from .errors import LocalProtocolError, StoreError
 
@@ -86,6 +87,7 @@ class Identity:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the key to a new file, for its owner only (mode 0600), whole or not at all. Never overwrites.
+        When this returns, it survives a power cut.
 
         :raises StoreError: the file exists, or cannot be written
         """
@@ -99,7 +101,7 @@ class Identity:
                 with open(descriptor, "wb") as file:
                     file.write(text.encode())
                     file.flush()
-                    os.fsync(file.fileno())
+                    sync(file.fileno())
                 _move_to_new(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -186,9 +188,4 @@ def _move_to_new(temporary: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(path) from None
         os.rename(temporary, path)
-    if os.name == "posix":
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    sync_directory(path.parent)

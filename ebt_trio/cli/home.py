@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import platformdirs
 
+from .._durable import make_directory, sync, sync_directory
 from ..abc import Store
 from ..ebt import EBT
 from ..feeds.signed import SignedFormat
@@ -71,13 +72,15 @@ class Home:
     async def create(self) -> tuple[Identity, bool]:
         """Make the home; returns who it is, and whether its key is new. A key without a store keeps the key.
 
+        When this returns, it survives a power cut.
+
         :raises Failure: it exists already
         """
         is_new = not self.key.exists()
         if not is_new and self.store.exists():
             raise Failure(f"there is a home at {self.path} already, of {self.identity()}; it was left as it is")
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self.path, 0o700)
         except FileExistsError:
             raise Failure(f"cannot make a home at {self.path}: a file is there") from None
         store = SQLiteStore(self.store)  # first: where the key is, there is a home
@@ -113,8 +116,8 @@ class Home:
         return list(dict.fromkeys(line for line in lines if line))
 
     def write_allowed(self, peers: Iterable[str]) -> None:
-        """Replace the list, whole or not at all."""
-        self._replace("allowed", "".join(f"{peer}\n" for peer in peers))
+        """Replace the list, whole or not at all, durably."""
+        self._replace("allowed", "".join(f"{peer}\n" for peer in peers), durable=True)
 
     # -- the running node -------------------------------------------------------------------------------------------
 
@@ -153,13 +156,19 @@ class Home:
     def write_node_status(self, said: dict[str, Any]) -> None:
         """A full disk costs only the news."""
         with suppress(OSError):
-            self._replace("node.json", json.dumps(said) + "\n")
+            self._replace("node.json", json.dumps(said) + "\n", durable=False)
 
-    def _replace(self, name: str, text: str) -> None:
-        """Write a file so that readers see the old or the new one, whole."""
+    def _replace(self, name: str, text: str, *, durable: bool) -> None:
+        """Write a file so that readers see the old or the new one, whole; if ``durable``, after a power cut, too."""
         temporary = self.path / f".{name}.{secrets.token_hex(4)}"
         try:
-            temporary.write_text(text)
+            with temporary.open("w", encoding="ascii") as file:
+                file.write(text)
+                if durable:
+                    file.flush()
+                    sync(file.fileno())
             os.replace(temporary, self.path / name)
+            if durable:
+                sync_directory(self.path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -95,6 +95,7 @@ def connect(path: Path, *, create: bool, synchronous: str, busy_timeout: float) 
         )
         try:
             connection.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.execute("PRAGMA fullfsync = ON")  # macOS: an fsync leaves it in the disk's cache
         except BaseException:
             connection.close()
             raise

@@ -487,6 +487,7 @@ async def test_durability_settings(tmp_path: Path, synchronous: str, level: int)
         connection = store._opened.writer.connection
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)
 
 
 KILLED = """
