@@ -136,6 +136,8 @@ class Batch:
         for run in job.runs:
             head = self._head(run.feed)
             if run.last <= head or run.first > head + 1:
+                if run.last <= head and run.feed in self._newest:  # not stored yet: if that fails, so does this
+                    self._planned.append(Planned(run, job, 0))
                 continue
             if run.first <= head:
                 run = _behind(run, head)

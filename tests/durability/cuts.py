@@ -109,7 +109,7 @@ def campaign(seeds: Sequence[int], cuts: Sequence[int], synchronous: Synchronous
 
 
 def main() -> int:
-    logging.getLogger("ebt_trio").setLevel(logging.ERROR)
+    logging.disable()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cuts", type=int, default=500, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="the first")
