@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from .._durable import sync, sync_directory
 from ..errors import StoreError
 
 __all__ = [
@@ -125,6 +126,7 @@ def prepare(
         rows = connection.execute("SELECT id, format FROM store").fetchall()
         connection.execute("SELECT feed, first, head FROM feeds ORDER BY changed DESC LIMIT 1").fetchall()
         connection.execute("SELECT id FROM messages ORDER BY id DESC LIMIT 1").fetchall()
+        _sync_what_was_left(connection, path)
     if len(rows) != 1 or not isinstance(rows[0][0], bytes) or not isinstance(rows[0][1], str):
         raise damaged(path, "its id is missing")
     if rows[0][1] != format:
@@ -178,6 +180,24 @@ def _migrate(connection: sqlite3.Connection, path: Path, format: str, steps: Seq
         if version < len(steps):
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def _sync_what_was_left(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the log durable as it is found, before anybody is told what is in it.
+
+    A process that was killed while it committed may have written what it had not synced: readable, but in the system's
+    memory only. After a power cut a message of our own that others have heard of by then would be missing here, and the
+    next one would fork the feed.
+    """
+    log = Path(connection.execute("PRAGMA database_list").fetchone()[2] + "-wal")
+    try:
+        with log.open("rb+") as file:
+            sync(file.fileno())
+        sync_directory(log.parent)
+    except FileNotFoundError:
+        pass  # nothing was left
+    except OSError as error:
+        raise StoreError(f"opening the store at {path} failed: {_EXPLAINED[sqlite3.SQLITE_IOERR]} ({error})") from error
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -50,7 +50,7 @@ def recorded(seed: int, synchronous: Synchronous, shim: Path, folder: Path) -> D
     """Have a peer work in a process of its own."""
     where = str(folder / "disk")
     command = [sys.executable, __file__, "--record", where, "--seed", str(seed), "--synchronous", synchronous]
-    return record(command, shim, folder, Random(seed).choice((0, 300, 3000)))
+    return record(command, shim, folder, sync_us=Random(seed).choice((0, 300, 3000)))
 
 
 async def be_recorded(seed: int, root: Path, synchronous: Synchronous) -> None:

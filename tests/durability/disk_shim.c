@@ -3,6 +3,7 @@
 
    DISK_ROOT     the directory, absolute
    DISK_LOG      where the log goes
+   DISK_KILL     the process is killed within this fsync, the first being 1
    DISK_SYNC_US  fsync takes up to so many microseconds, and nothing else: only what the log says counts
 
    One lock is held over each call and its record, so that the log has the order of the calls. Of an fsync there are two
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +40,7 @@ static char root[4096];
 static size_t root_length;
 static int log_fd = -1;
 static unsigned sync_us, seed = 1;
-static int64_t syncs;
+static int64_t syncs, deadly;
 static unsigned char tracked[1 << 16];
 
 static void put(int kind, int fd, int64_t number, const char *first, const void *second, size_t length) {
@@ -50,12 +52,13 @@ static void put(int kind, int fd, int64_t number, const char *first, const void 
 }
 
 __attribute__((constructor)) static void begin(void) {
-    const char *log = getenv("DISK_LOG"), *where = getenv("DISK_ROOT"), *us = getenv("DISK_SYNC_US");
+    const char *log = getenv("DISK_LOG"), *where = getenv("DISK_ROOT"), *us = getenv("DISK_SYNC_US"), *kill = getenv("DISK_KILL");
     if (!log || !where)
         return;
     root_length = strlen(where);
     memcpy(root, where, root_length + 1);
     sync_us = us ? atoi(us) : 0;
+    deadly = kill ? atoi(kill) : 0;
     log_fd = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -148,6 +151,8 @@ static int synced(int fd) {
     pthread_mutex_lock(&lock);
     int64_t number = ++syncs;
     put(SYNC_BEGIN, fd, number, NULL, NULL, 0);
+    if (number == deadly)
+        raise(SIGKILL);
     unsigned pause = sync_us ? rand_r(&seed) % sync_us : 0;
     pthread_mutex_unlock(&lock);
     if (pause)

@@ -8,6 +8,7 @@ not, in any order, each sector of 512 bytes by itself.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -240,16 +241,27 @@ class Disk:
         return directory, name
 
 
-def record(command: Sequence[str], shim: Path, folder: Path, sync_us: int = 0) -> Disk:
+def record(command: Sequence[str], shim: Path, folder: Path, *, sync_us: int = 0, killed_in: int = 0) -> Disk:
     """Run a command, and have its work in ``folder``/disk, which is made, written down in ``folder``/log.
 
+    Called again with the same folder it goes on there, as after a crash, with the system still up.
+
     :param sync_us: how long a sync takes at most, in microseconds
-    :raises subprocess.CalledProcessError: it has failed
+    :param killed_in: which of its syncs, from 1, the process does not survive; 0: it ends in order
+    :raises AssertionError: it has failed
     """
     root, log = folder / "disk", folder / "log"
-    root.mkdir(parents=True)
-    where = {"LD_PRELOAD": str(shim), "DISK_ROOT": str(root), "DISK_LOG": str(log), "DISK_SYNC_US": str(sync_us)}
-    subprocess.run(command, env={**os.environ, **where}, check=True)
+    root.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(shim),
+        "DISK_ROOT": str(root),
+        "DISK_LOG": str(log),
+        "DISK_SYNC_US": str(sync_us),
+        "DISK_KILL": str(killed_in),
+    }
+    done = subprocess.run(command, env=environment)
+    assert done.returncode == (-signal.SIGKILL if killed_in else 0)
     disk = Disk(root, list(read_log(log)))
     disk.check()
     return disk

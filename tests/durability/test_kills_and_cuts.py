@@ -43,14 +43,14 @@ def test_killed_processes_lose_nothing() -> None:
 
 @needs_fork
 def test_a_store_that_says_so_too_early_is_found_out_by_kills() -> None:
-    assert campaign("kills.py", "--kills", "10", "--seed", "4", "--synchronous", "EARLY")[1]
+    assert campaign("kills.py", "--kills", "5", "--seed", "4", "--synchronous", "EARLY")[1]
 
 
 def test_power_cuts_lose_nothing(power: None) -> None:
-    assert campaign("cuts.py", "--cuts", "50", "--seed", "4") == (50, 0)
+    assert campaign("cuts.py", "--cuts", "25", "--seed", "4") == (25, 0)
 
 
-@pytest.mark.parametrize("synchronous", ["OFF", "NORMAL", "EARLY"])
+@pytest.mark.parametrize("synchronous", ["OFF", "NORMAL"])
 def test_who_syncs_too_little_is_found_out_by_power_cuts(power: None, synchronous: str) -> None:
-    """NORMAL is one of our own: docs say what it costs."""
-    assert campaign("cuts.py", "--cuts", "25", "--seed", "4", "--synchronous", synchronous)[1]
+    """NORMAL is one of ours: a power cut may undo the last messages, as SQLiteStore says."""
+    assert campaign("cuts.py", "--cuts", "10", "--seed", "4", "--synchronous", synchronous)[1]

@@ -58,7 +58,8 @@ async def add(ebt: EBT) -> object:
 
 async def follow(ebt: EBT) -> object:
     ebt.follow("bob")
-    return await ebt.flush()
+    await ebt.flush()
+    return None
 
 
 PATHS: list[Any] = [
