@@ -74,6 +74,14 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session
+def durability(session: nox.Session) -> None:
+    """Kills and power cuts by the hundred, Linux: nothing acknowledged is lost; ``-- --seed 1000`` for others."""
+    session.install("-e", ".[identity]")
+    session.run("python", "tests/durability/kills.py", "--kills", "500", *session.posargs)
+    session.run("python", "tests/durability/cuts.py", "--cuts", "500", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Every line and branch of the core, by its unit tests."""
     session.install("-e", ".[test]", "coverage>=7.4")
