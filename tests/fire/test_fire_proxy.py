@@ -223,16 +223,17 @@ async def test_the_proxy_without_faults_changes_nothing(autojump_clock: trio.tes
 
 
 async def through(proxy: Proxy, sent: bytes) -> bytes:
+    """What comes back; an error of either direction is one."""
     received = bytearray()
-    broken: trio.BrokenResourceError | None = None
+    broken: list[OSError | trio.BrokenResourceError] = []
     async with await trio.open_tcp_stream("127.0.0.1", int(proxy.url.rpartition(":")[2])) as stream:
 
         async def send() -> None:
             try:
                 await stream.send_all(sent)
                 await stream.send_eof()
-            except (trio.BrokenResourceError, OSError):
-                pass
+            except (trio.BrokenResourceError, OSError) as exc:
+                broken.append(exc)  # the system tells it once, to whoever comes first
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send)
@@ -240,10 +241,10 @@ async def through(proxy: Proxy, sent: bytes) -> bytes:
                 async for data in stream:
                     received += data
             except trio.BrokenResourceError as exc:
-                broken = exc
-    if broken is not None:
-        raise broken
-    await trio.sleep(1)
+                broken.append(exc)
+    await trio.sleep(2)
+    if broken and not proxy.faults.truncate:
+        raise trio.BrokenResourceError from broken[0]
     return bytes(received)
 
 
