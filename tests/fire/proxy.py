@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-__all__ = ["Faults", "Proxy", "open_proxy"]
+__all__ = ["NOW", "Faults", "Proxy", "open_proxy", "swallow"]
 
 CHUNK: Final = 65536
 QUEUE: Final = 64
@@ -162,7 +162,7 @@ class Proxy:
             async with trio.open_nursery() as nursery:
                 for stream in (connection.client, *connection.servers):
                     await _end(stream)
-                    nursery.start_soon(_swallow, stream)
+                    nursery.start_soon(swallow, stream)
 
     async def _connect(self, connection: Connection) -> None:
         try:
@@ -176,7 +176,7 @@ class Proxy:
             return
         async with trio.open_nursery() as nursery:
             for server in connection.servers[1:]:
-                nursery.start_soon(_swallow, server)
+                nursery.start_soon(swallow, server)
             async with trio.open_nursery() as pumps:
                 pumps.start_soon(self._pump, connection, connection.client, list(connection.servers))
                 pumps.start_soon(self._pump, connection, connection.servers[0], [connection.client])
@@ -264,7 +264,8 @@ async def _end(stream: trio.SocketStream) -> None:
         await stream.send_eof()
 
 
-async def _swallow(stream: trio.SocketStream) -> None:
+async def swallow(stream: trio.SocketStream) -> None:
+    """Read until the end, for nothing."""
     try:
         while await stream.receive_some(CHUNK):
             pass
