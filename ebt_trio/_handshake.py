@@ -72,11 +72,17 @@ def key_of(said: Hello, authenticated: PeerId | None) -> PeerKey | None:
 
 
 async def recall(driver: Driver, key: PeerKey) -> None:
-    """Have the core remember a peer. If the store fails, nothing is remembered, which costs only a full exchange."""
-    if not driver.core.remembers(key):
-        await _load(driver, key)
-    while driver.core.renew_digests(key, _PAGE):
-        await trio.lowlevel.checkpoint()
+    """Have the core remember a peer. If the store fails, nothing is remembered, which costs only a full exchange.
+
+    From then on until the next checkpoint it does; later it may drop again what no session uses.
+    """
+    while True:
+        if not driver.core.remembers(key):
+            await _load(driver, key)
+        while driver.core.renew_digests(key, _PAGE):
+            await trio.lowlevel.checkpoint()
+        if driver.core.remembers(key):
+            return
 
 
 async def _load(driver: Driver, key: PeerKey) -> None:

@@ -17,7 +17,7 @@ from ._writer import Writer
 from .admission import Admit, Caller
 from .core.events import AcksReceived, Disproved, MessagesReceived, NotesReceived, Ponged, SessionUp, StartReceived
 from .core.types import FeedId, PeerId, Run, SessionId
-from .errors import ByeCode, HandshakeError, NotAdmitted, RemoteProtocolError, TransportError
+from .errors import ByeCode, HandshakeError, NotAdmitted, RemoteProtocolError, StoreError, TransportError
 from .frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, Unknown
 
 __all__ = ["Reader"]
@@ -104,6 +104,10 @@ class Reader:
         if second is None or isinstance(second, Bye):
             return second
         proved = transport.peer_id is not None
+        if key is not None:
+            await recall(self._driver, key)
+            if self._driver.core.heard_digest(key) != self._writer.resume.heard:
+                raise StoreError(f"what is remembered of {first.id} could not be read again")
         self._driver.handle(SessionUp(self._session, first.id, first.instance, key, second.heard, first.acks, proved))
         self._ready()
         self._writer.is_up = True

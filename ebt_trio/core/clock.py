@@ -271,6 +271,11 @@ class Memory:
         other.heard.values[:] = self.heard.values
         return other
 
+    @property
+    def has_unsaved(self) -> bool:
+        """The store does not have all of it."""
+        return 1 in self._unsaved
+
     def take_unsaved(self, limit: int) -> Rows:
         """At most ``limit`` rows for the store.
 

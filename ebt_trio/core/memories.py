@@ -10,6 +10,8 @@ from .types import FeedId, PeerKey, Remembered
 
 IDLE_ENTRIES: Final = 1_000_000
 """Clocks of peers without a session stay in this process up to so many entries; the store keeps the others."""
+EMPTY: Final = 100
+"""What a peer costs of whom nothing is remembered, in entries: whoever says HELLO is one more, under any name."""
 
 
 class Memories:
@@ -47,14 +49,16 @@ class Memories:
         return memory
 
     def take_unsaved(self, limit: int) -> dict[PeerKey, Sequence[Remembered]]:
-        """At most ``limit`` rows for the store; what is saved and not in use may be dropped from this process."""
+        """At most ``limit`` rows for the store; what is saved and not in use may be dropped from this process.
+
+        What the last call has returned is in the store by now.
+        """
+        self._evict()
         unsaved: dict[PeerKey, Sequence[Remembered]] = {}
         for key, memory in self._memories.items():
             if limit > 0 and (rows := memory.take_unsaved(limit)):
                 unsaved[key] = rows
                 limit -= len(rows)
-        if not unsaved:
-            self._evict()
         return unsaved
 
     def _get(self, key: PeerKey) -> Memory:
@@ -65,9 +69,14 @@ class Memories:
 
     def _evict(self) -> None:
         idle = [(key, memory) for key, memory in self._memories.items() if not memory.in_use]
-        entries = sum(len(memory.told.values) for _, memory in idle)
+        entries = sum(_size(memory) for _, memory in idle)
         for key, memory in idle:
             if entries <= IDLE_ENTRIES:
                 break
-            entries -= len(memory.told.values)
-            del self._memories[key]
+            if not memory.has_unsaved:
+                entries -= _size(memory)
+                del self._memories[key]
+
+
+def _size(memory: Memory) -> int:
+    return EMPTY + len(memory.told.values)

@@ -71,6 +71,7 @@ def test_unsaved_rows_up_to_a_limit_over_all_peers() -> None:
 
 def test_the_least_recently_used_is_dropped_when_saved_and_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_ENTRIES", 4)
+    monkeypatch.setattr(module, "EMPTY", 0)
     memories = Memories(NAMES)
     for peer in ("bob", "carol", "dave", "erin"):
         memory = memories.take(key(peer))
@@ -83,6 +84,25 @@ def test_the_least_recently_used_is_dropped_when_saved_and_idle(monkeypatch: pyt
     assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]
     memories.take_unsaved(10)
     assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]
+
+
+def test_those_of_whom_nothing_is_remembered_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever says HELLO is one more, and there is no end of names; others are being saved all the time."""
+    monkeypatch.setattr(module, "IDLE_ENTRIES", 10 * module.EMPTY)
+    memories = Memories([])
+    for number in range(100):
+        memories.recall(key(f"nobody {number}"), [])
+    memories.take_unsaved(10)
+    assert [number for number in range(100) if memories.has(key(f"nobody {number}"))] == list(range(90, 100))
+
+    memories = Memories(NAMES)
+    for number in range(100):
+        memories.take(key(f"nobody {number}")).in_use = False
+        talker = memories.take(key("bob"))
+        talker.told.put(0, number)
+        assert memories.take_unsaved(10), "never is there nothing to save"
+    assert memories.has(key("bob"))
+    assert sum(memories.has(key(f"nobody {number}")) for number in range(100)) < 12
 
 
 def test_the_digest_is_right_whatever_was_saved_before() -> None:
