@@ -20,6 +20,7 @@ from ._forks import Forks
 from ._pulse import Pulse
 from ._tail import Tail
 from ._throttle import Throttle
+from ._turns import Turns
 from .abc import Format, Store
 from .admission import Admit, Caller
 from .core.actions import Append, Close, Followed, Report, Wake, What
@@ -111,6 +112,7 @@ class Driver:
         self.events = Events()
         self.sessions: dict[SessionId, Session] = {}
         self.throttle = Throttle(limits.total_bytes_per_second)
+        self.turns = Turns()
         self.observers: set[Observer] = set()
         self._closing: set[trio.CancelScope] = set()
         self._closed: set[trio.CancelScope] = set()

@@ -12,6 +12,7 @@ from ._driver import Driver
 from ._handshake import DEFAULT_FRAME, check, key_of, recall
 from ._jobs import Arrival
 from ._throttle import Throttle
+from ._turns import LARGE
 from ._wire import Wire
 from ._writer import Writer
 from .admission import Admit, Caller
@@ -154,18 +155,27 @@ class Reader:
             raise ahead
         if ahead is not None:
             return ahead
-        traffic = self._wire.traffic
-        before = traffic.bytes_received
-        frame = await self._wire.receive()
+        data = await self._wire.receive()
         self._heard_at = trio.current_time()
-        size = traffic.bytes_received - before
-        until = max(self._throttle.take(size), self._driver.throttle.take(size))
+        if data is None:
+            return None
+        driver, size = self._driver, len(data)
+        until = max(self._throttle.take(size), driver.throttle.take(size))
         if until > self._heard_at:
             self._is_busy = True
             await trio.sleep_until(until)
             self._is_busy = False
             self._heard_at = trio.current_time()
-        return frame
+        if size > LARGE:
+            await self._in_line()
+        return self._wire.decode(data)
+
+    async def _in_line(self) -> None:
+        """Wait until nobody else takes something large in this turn of the loop."""
+        was_busy, self._is_busy = self._is_busy, True
+        await self._driver.turns.wait()
+        self._is_busy = was_busy
+        self._heard_at = trio.current_time()
 
     def _with_the_next(self, runs: Sequence[Run]) -> Sequence[Run]:
         """Who is behind takes the messages that have come meanwhile in one go: one event, one commit."""
@@ -212,7 +222,7 @@ class Reader:
         entries = iter(said.items())
         while portion := dict(islice(entries, AT_ONCE)):
             self._driver.handle(kind(self._session, portion))
-            await trio.lowlevel.checkpoint()
+            await self._in_line()
 
     async def _compare(self, runs: Sequence[Run]) -> None:
         """What comes twice has to be the same. Where a run goes on behind that, its hash chain tells."""
@@ -235,7 +245,7 @@ class Reader:
                 if appends := self._driver.handle(event):
                     arrivals.append(await self._driver.commits.receive(appends))
                 if start:
-                    await trio.lowlevel.checkpoint()
+                    await self._in_line()
             for arrival in arrivals:
                 if not arrival.done.is_set():  # even an event that is set takes a turn of the loop
                     await arrival.done.wait()

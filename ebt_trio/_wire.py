@@ -65,14 +65,26 @@ class Wire:
         except (TransportError, *_BREAKS):
             pass
 
-    async def receive(self) -> Frame | None:
-        """The next frame, or None after an orderly end. Cancelling loses nothing.
+    async def receive(self) -> bytes | None:
+        """The bytes of the next frame, for :meth:`decode`, or None after an orderly end. Cancelling loses nothing.
 
         :raises TransportError: the link is broken
-        :raises RemoteProtocolError: not a frame, or too long
+        :raises FrameTooLarge: too long
         """
-        data = await self._receive()
-        return None if data is None else decode(data, self._limits)
+        try:
+            data = await self.transport.receive()
+        except _ENDS:
+            return None
+        except _BREAKS as exc:
+            raise self._broken("receiving", exc) from exc
+        return self._counted(data)
+
+    def decode(self, data: bytes) -> Frame:
+        """What was received.
+
+        :raises RemoteProtocolError: not a frame
+        """
+        return decode(data, self._limits)
 
     def receive_nowait(self) -> Frame | None:
         """A frame that has come whole by now, or None; no checkpoint.
@@ -86,7 +98,7 @@ class Wire:
         """Take what still comes, until the end. False: the link is broken."""
         while True:
             try:
-                if await self._receive() is None:
+                if await self.receive() is None:
                     return True
             except TransportError:
                 return False
@@ -100,15 +112,6 @@ class Wire:
                 await self.transport.aclose()
             except (TransportError, *_BREAKS):
                 pass
-
-    async def _receive(self) -> bytes | None:
-        try:
-            data = await self.transport.receive()
-        except _ENDS:
-            return None
-        except _BREAKS as exc:
-            raise self._broken("receiving", exc) from exc
-        return self._counted(data)
 
     def _counted(self, data: bytes) -> bytes:
         if len(data) > self.transport.max_frame:
