@@ -105,7 +105,7 @@ class Reader:
         if second is None or isinstance(second, Bye):
             return second
         proved = transport.peer_id is not None
-        if key is not None:
+        if key is not None and not self._driver.core.remembers(key):  # others have come in meanwhile, too many
             await recall(self._driver, key)
             if self._driver.core.heard_digest(key) != self._writer.resume.heard:
                 raise StoreError(f"what is remembered of {first.id} could not be read again")

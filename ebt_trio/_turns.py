@@ -24,5 +24,5 @@ class Turns:
 
     async def wait(self) -> None:
         """Until it is our turn, which is at once if nobody else waits. Cancelling gives it to the next one."""
-        async with self._lock:
-            pass  # acquiring it takes a turn of the loop in any case, and releasing wakes the next one for the next turn
+        async with self._lock:  # which takes a turn of the loop in any case; the next one wakes in the next
+            pass
