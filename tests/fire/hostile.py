@@ -117,9 +117,9 @@ async def huge_frames(door: Door, stream: trio.SocketStream) -> None:
     await stream.send_all(door.greeting())
     rng = door.rng
     large: list[bytes] = [
-        pack(Messages([Run(door.feed, 1 << 40, [b""] * 60_000)])),
+        pack(Messages([Run(door.names(1)[0], 1 << 40, [b""] * 60_000)])),
         pack(Messages([Run(feed, 1, [bytes(900)]) for feed in door.names(1000)])),
-        pack(Messages([Run(door.feed, 1, [bytes(1_000_000)])])),
+        pack(Messages([Run(door.names(1)[0], 1, [bytes(1_000_000)])])),
         pack(Notes(dict.fromkeys(door.names(10_000), -1))),
         wrap(bytes([0x82]) * 1_000_000),
         b"\x5a\x7f\xff\xff\xff" + bytes(100_000),

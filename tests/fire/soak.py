@@ -112,8 +112,9 @@ class Node:
 class Soak:
     """All of it."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, pace: float) -> None:
         self.rng = Random(seed)
+        self.pace = pace
         self.folder = folder
         self.nodes = [Node(number, folder) for number in range(NODES)]
         self.proxies: dict[tuple[int, int], Proxy] = {}
@@ -140,8 +141,8 @@ class Soak:
             for number, (a, b) in enumerate(LINKS):
                 target = f"shs+{self.nodes[a].kind}://{self.nodes[a].key.id}@"
                 place = "127.0.0.1:1" if self.nodes[a].kind == "tcp" else self.nodes[a].place
-                proxy = open_proxy(target + place, number, path=self.folder / f"{number}.proxy")
-                self.proxies[a, b] = await stack.enter_async_context(proxy)
+                opening = open_proxy(target + place, number, path=self.folder / f"{number}.proxy")
+                self.proxies[a, b] = await stack.enter_async_context(opening)
             for node in self.nodes:
                 nursery.start_soon(node.run, self)
                 nursery.start_soon(node.write, self)
@@ -175,7 +176,7 @@ class Soak:
     async def _misbehave(self) -> None:
         rng = self.rng
         while True:
-            await trio.sleep(rng.uniform(0, 2 * FAULTS))
+            await trio.sleep(rng.uniform(0, 2 * FAULTS) / self.pace)
             proxy = rng.choice(list(self.proxies.values()))
             self.faults += 1
             proxy.set(**rng.choice(MISCHIEF))
@@ -184,13 +185,13 @@ class Soak:
 
     async def _restart(self) -> None:
         while True:
-            await trio.sleep(self.rng.uniform(0.5, 1.5) * RESTARTS)
+            await trio.sleep(self.rng.uniform(0.5, 1.5) * RESTARTS / self.pace)
             self.rng.choice(self.nodes).restart()
 
     async def _join(self) -> None:
         """Somebody new fetches all there is, from whom nothing stands between."""
         while True:
-            await trio.sleep(self.rng.uniform(0.5, 1.5) * JOINERS)
+            await trio.sleep(self.rng.uniform(0.5, 1.5) * JOINERS / self.pace)
             node = self.rng.choice(self.nodes)
             wanted = dict((await node.running()).clock)
             path, key = self.folder / f"joiner {self.joined}.db", Identity.generate()
@@ -220,7 +221,7 @@ class Soak:
 
     async def _compare(self) -> None:
         ebts = [await node.running() for node in self.nodes]
-        clock = {node.key.id: ebt.clock.get(ebt.feed, 0) for node, ebt in zip(self.nodes, ebts, strict=True)}
+        clock: dict[str, int] = {str(ebt.feed): ebt.clock.get(ebt.feed, 0) for ebt in ebts}
         for node in self.nodes:
             if clock[node.key.id] < node.appended:
                 self.problems.append(f"node {node.number} has lost its messages from {clock[node.key.id]} on")
@@ -259,10 +260,13 @@ MISCHIEF: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-async def run(seconds: float, *, seed: int = 0, progress: bool = False) -> dict[str, Any]:
-    """The whole of it. ``failed`` in what is returned says what was not as it has to be."""
+async def run(seconds: float, *, seed: int = 0, quick: bool = False, progress: bool = False) -> dict[str, Any]:
+    """The whole of it. ``failed`` in what is returned says what was not as it has to be.
+
+    :param quick: something happens ten times as often
+    """
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), seed)
+        soak = Soak(Path(folder), seed, 10 if quick else 1)
         await soak.run(seconds, progress)
         messages = sum(node.appended for node in soak.nodes)
     samples, trends = soak.samples, second_half(soak.samples)
