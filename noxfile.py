@@ -1,10 +1,12 @@
 """Everything that must hold before a change is merged; ``nox`` runs tests, types, lint and docs.
 
-Each session but ``coverage`` and ``mutation`` is a job of ``.github/workflows/ci.yml``, too, and uses the Python that
-runs nox. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
+Each session but ``coverage``, ``mutation``, ``fire`` and ``soak`` is a job of ``.github/workflows/ci.yml``, too, and uses
+the Python that runs nox. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
 """
 
 from __future__ import annotations
+
+from glob import glob
 
 import nox
 
@@ -27,6 +29,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *session.posargs)
     session.run("mypy", "examples/chat.py", "examples/sensors.py")
     session.run("mypy", "-p", "benchmarks")
+    session.run("mypy", *glob("tests/fire/*.py"), env={"MYPYPATH": "tests/fire"})
     session.run("pyright")
 
 
@@ -64,6 +67,20 @@ def interop(session: nox.Session) -> None:
     """With the JavaScript reference; unlike in ``tests``, Node.js has to be there (``docs/interop.md``)."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "tests/interop", *session.posargs, env={"EBT_INTEROP": "required"})
+
+
+@nox.session
+def fire(session: nox.Session) -> None:
+    """Two hundred sessions at one node, most of them hostile, for ten minutes; ``-- --minutes 3`` for less."""
+    session.install("-e", ".[identity]")
+    session.run("python", "tests/fire/hundreds.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Nodes on links that break, for half an hour; ``-- --minutes 5`` for less. Nothing may grow, all ends equal."""
+    session.install("-e", ".[identity]")
+    session.run("python", "tests/fire/soak.py", *session.posargs)
 
 
 @nox.session
