@@ -1,7 +1,7 @@
 """Everything that must hold before a change is merged; ``nox`` runs tests, types, lint and docs.
 
-Each session but ``coverage``, ``mutation``, ``fire`` and ``soak`` is a job of ``.github/workflows/ci.yml``, too, and uses
-the Python that runs nox. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
+Each session but ``coverage``, ``mutation``, ``fire`` and ``soak`` is a job of ``.github/workflows/ci.yml``, too, and
+uses the Python that runs nox. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
 """
 
 from __future__ import annotations
