@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from . import events as ev
 from .actions import Append, Followed, What
@@ -32,6 +33,7 @@ class Hearing:
             room.check_synced(link)
             return
         link.statistics.notes_received += len(event.notes)
+        self._meet_all(event.notes)
         for id, note in self._settled(link, event.notes):
             feed = room.known(id) or self._meet(link, id, note)
             if feed is None:
@@ -94,12 +96,19 @@ class Hearing:
                 yield entry
         link.memory.heard.put_all(changed, heads)
 
-    def _meet(self, link: Link, id: FeedId, note: int) -> Feed | None:
-        """A feed never heard of, unless it is one too many: those are declined, too, but not remembered."""
+    def _meet_all(self, ids: Iterable[FeedId]) -> None:
+        """Feeds never heard of, as many as may be remembered: a thousand at once cost each session what one costs."""
         room = self._room
-        if room.strangers < room.config.strangers:
-            room.strangers += 1
-            return room.intern(id)
+        left = room.config.strangers - room.strangers
+        if left > 0:
+            fresh = list(islice((id for id in ids if id not in room.numbers), left))
+            if fresh:
+                room.strangers += len(fresh)
+                room.intern_all(fresh)
+
+    def _meet(self, link: Link, id: FeedId, note: int) -> Feed | None:
+        """One too many to be remembered: declined, too."""
+        room = self._room
         if note != DECLINED:
             if room.should_replicate is not None and room.should_replicate(id, link.peer):
                 return room.intern(id)

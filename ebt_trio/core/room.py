@@ -6,7 +6,7 @@ The handlers (:mod:`.following`, :mod:`.meeting`, :mod:`.hearing`, :mod:`.storin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
@@ -75,18 +75,28 @@ class Room:
     def intern(self, id: FeedId) -> Feed:
         """The feed of that id, numbered now if it is new."""
         number = self.numbers.get(id)
-        if number is not None:
-            return self.feeds[number]
-        feed = Feed(len(self.feeds), id)
-        self.feeds.append(feed)
-        self.names.append(id)
-        self.numbers[id] = feed.number
+        if number is None:
+            self.intern_all([id])
+            number = self.numbers[id]
+        return self.feeds[number]
+
+    def intern_all(self, ids: Iterable[FeedId]) -> None:
+        """Number these, which are new, once each. All at once: every session has to make room for them."""
+        fresh: list[FeedId] = []
+        for id in ids:
+            feed = Feed(len(self.feeds), id)
+            self.feeds.append(feed)
+            self.names.append(id)
+            self.numbers[id] = feed.number
+            fresh.append(id)
         for link in self.sessions.values():
             link.grow(len(self.feeds))
-            if id in link.strangers:  # its -1 has not left yet, and is one like any other from now on
-                link.memory.heard.put(feed.number, link.strangers.pop(id))
-                link.pending[feed.number] = SAY_DECLINE
-        return feed
+            if link.strangers:
+                for id in fresh:
+                    if id in link.strangers:  # its -1 has not left yet, and is one like any other from now on
+                        number = self.numbers[id]
+                        link.memory.heard.put(number, link.strangers.pop(id))
+                        link.pending[number] = SAY_DECLINE
 
     def may_be(self, link: Link, peer: PeerId) -> bool:
         """Is this the peer, as far as anybody can know?"""
