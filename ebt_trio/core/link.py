@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -215,7 +215,7 @@ class Link:
         self.suspect = False
 
         self.open = Marks(len(names))
-        """Shared feeds on which the two sides differ, or have not both spoken; see :meth:`differing`."""
+        """Shared feeds on which the two sides differ, or have not both spoken, as far as they were introduced."""
         self.open_since = float("-inf")
         self.synced = False
         self.armed: float | None = None
@@ -268,14 +268,6 @@ class Link:
         if heard == head and self.told[number] == head:
             return False  # all is said, mostly
         return self.shares(feed) and (heard != head or self.acks or self.told[number] == NONE)
-
-    def differing(self, feeds: Sequence[Feed]) -> Iterator[int]:
-        """Where the sides differ: also what has not been introduced yet, and is in :attr:`open` only once it is."""
-        yield from self.open
-        if self.final_due:
-            for number in range(self.introduced, len(feeds)):
-                if number not in self.open and self.differs(feeds[number]):
-                    yield number
 
     def shares(self, feed: Feed) -> bool:
         """Both sides replicate the feed, as far as is known."""

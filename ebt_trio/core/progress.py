@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .clock import NONE
@@ -86,7 +86,7 @@ class _Missing:
 
 
 def measure(
-    links: Sequence[Link], feeds: Sequence[Feed], followed: Iterable[Feed], meter: Meter, now: float
+    links: Sequence[Link], feeds: Sequence[Feed], followed: Collection[Feed], meter: Meter, now: float
 ) -> Progress:
     """Progress over ``links``; costs as much as there are differences, not as there are feeds."""
     if not links:
@@ -94,7 +94,7 @@ def measure(
     shared = 0
     missing: dict[int, _Missing] = {}
     for link in links:
-        for number in link.differing(feeds):
+        for number in _differing(link, followed):
             feed = feeds[number]
             told, heard = link.told[number], link.heard[number]
             entry = missing.setdefault(number, _Missing())
@@ -116,6 +116,16 @@ def measure(
     complete = not differing and not any(link.in_initial or link.final_due for link in links)
     fraction = meter.update(send + recv + unknown, complete)
     return Progress(shared, shared - len(differing), send, recv, max(meter.total, send + recv), unknown, fraction)
+
+
+def _differing(link: Link, followed: Iterable[Feed]) -> Iterator[int]:
+    """Where the sides differ: also what has not been introduced yet, and is in :attr:`Link.open` only once it is."""
+    yield from link.open
+    if link.final_due:
+        for feed in followed:
+            number = feed.number
+            if number >= link.introduced and number not in link.open and link.differs(feed):
+                yield number
 
 
 def feed_status(feed: Feed, links: Iterable[Link]) -> FeedStatus:
