@@ -33,9 +33,8 @@ class Hearing:
             room.check_synced(link)
             return
         link.statistics.notes_received += len(event.notes)
-        self._meet_all(event.notes)
         for id, note in self._settled(link, event.notes):
-            feed = room.known(id) or self._meet(link, id, note)
+            feed = room.known(id) or self._meet(link, id, note, event.notes)
             if feed is None:
                 continue
             if note == DECLINED:
@@ -96,19 +95,18 @@ class Hearing:
                 yield entry
         link.memory.heard.put_all(changed, heads)
 
-    def _meet_all(self, ids: Iterable[FeedId]) -> None:
-        """Feeds never heard of, as many as may be remembered: a thousand at once cost each session what one costs."""
+    def _meet(self, link: Link, id: FeedId, note: int, named: Iterable[FeedId]) -> Feed | None:
+        """A feed never heard of, and the others that the frame names: each session makes room for all of them at once.
+
+        One too many to be remembered is declined, too.
+        """
         room = self._room
         left = room.config.strangers - room.strangers
         if left > 0:
-            fresh = list(islice((id for id in ids if id not in room.numbers), left))
-            if fresh:
-                room.strangers += len(fresh)
-                room.intern_all(fresh)
-
-    def _meet(self, link: Link, id: FeedId, note: int) -> Feed | None:
-        """One too many to be remembered: declined, too."""
-        room = self._room
+            fresh = list(islice((id for id in named if id not in room.numbers), left))
+            room.strangers += len(fresh)
+            room.intern_all(fresh)
+            return room.known(id)
         if note != DECLINED:
             if room.should_replicate is not None and room.should_replicate(id, link.peer):
                 return room.intern(id)

@@ -132,8 +132,9 @@ class Pair:
         for peer in self.peers:
             link = peer.core.link(self.session)
             assert link is not None
-            differing = [peer.core.feeds[number].id for number in link.differing(peer.core.feeds)]
+            differing = [peer.core.feeds[number].id for number in link.open]
             assert not differing, f"{peer.id} waits for ever for {link.peer} about {differing}"
+            assert link.open.count == 0
             assert not link.final_due
             assert not link.in_initial
 

@@ -51,6 +51,15 @@ def test_those_too_many_are_declined_and_not_remembered(bench: type[Bench], grow
     assert sorted(peer.out("bob")) == [f"{name}=declined" for name in "abcde"]
 
 
+def test_what_is_to_be_declined_unremembered_stays_when_another_feed_is_met(bench: type[Bench]) -> None:
+    peer = bench(follow=[], strangers=0)
+    peer.up("bob", "end")
+    peer.out("bob")
+    peer.hear("bob", "a=1,lazy")
+    peer.follow("b")
+    assert sorted(peer.out("bob")) == ["a=declined", "b=0,lazy"]
+
+
 def test_progress_of_a_session_that_has_just_begun_looks_at_what_is_followed(bench: type[Bench]) -> None:
     peer = bench(follow=["f", "g"])
     peer.up("carol", *(f"stranger{n}=1,lazy" for n in range(9)), "end", quiet=False)
