@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import cbor2
 
-from .core.types import FeedId, Run
+from .core.types import MAX_SEQUENCE, FeedId, Run
 from .errors import LocalProtocolError, StoreError
 
 __all__ = ["Fork", "Keep"]
@@ -64,8 +64,28 @@ class Fork:
         """
         :raises StoreError: not what :meth:`to_bytes` has given
         """
+        damaged = f"the proof that feed {feed} has forked is damaged"
         try:
-            sequence, ours, first, theirs = cbor2.loads(proof)
-            return cls(feed, int(sequence), tuple(map(bytes, ours)), int(first), tuple(map(bytes, theirs)), kept)
-        except (cbor2.CBORDecodeError, ValueError, TypeError) as error:
-            raise StoreError(f"the proof that feed {feed} has forked is damaged: {error}") from error
+            value: object = cbor2.loads(proof, max_depth=2, allow_indefinite=False)
+        except (cbor2.CBORDecodeError, ValueError) as error:
+            raise StoreError(f"{damaged}: {error}") from error
+        if not (isinstance(value, list) and len(items := cast("list[object]", value)) == 4):
+            raise StoreError(f"{damaged}: expected two sequences, each with its payloads")
+        sequence, ours, first, theirs = items
+        return cls(
+            feed, _sequence(sequence, damaged), _payloads(ours, damaged), _sequence(first, damaged),
+            _payloads(theirs, damaged), kept,
+        )  # fmt: skip
+
+
+def _sequence(value: object, damaged: str) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
+        raise StoreError(f"{damaged}: expected a sequence from 1 to {MAX_SEQUENCE}")
+    return value
+
+
+def _payloads(value: object, damaged: str) -> Sequence[bytes]:
+    items = cast("list[object]", value) if isinstance(value, list) else [None]
+    if not all(type(item) is bytes for item in items):
+        raise StoreError(f"{damaged}: expected payloads, got something else")
+    return tuple(cast("list[bytes]", items))
