@@ -8,10 +8,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from operator import gt
 from pathlib import Path
 from typing import Any, Final
 
 from .._durable import sync, sync_directory
+from ..core.types import MAX_SEQUENCE
 from ..errors import StoreError
 
 __all__ = [
@@ -19,7 +21,10 @@ __all__ = [
     "NUMBER_SHIFT",
     "STEPS",
     "Step",
+    "check_heads",
+    "checked",
     "connect",
+    "damaged",
     "prepare",
     "store_error",
     "transaction",
@@ -247,6 +252,28 @@ def damaged(path: Path, what: str) -> StoreError:
     return StoreError(f"the store at {path} is damaged: {what}. {_RECOVER}")
 
 
+def checked(path: Path, rows: Sequence[Sequence[Any]], *kinds: type | tuple[type, ...]) -> None:
+    """SQLite has no checksums, and keeps a value of any type in any column: is it what we have put there?
+
+    :param kinds: of each column
+    :raises StoreError: it is not
+    """
+    for values, kind in zip(zip(*rows, strict=True), kinds, strict=False):
+        found = set(map(type, values))
+        if not found <= (set(kind) if isinstance(kind, tuple) else {kind}):
+            raise damaged(
+                path, f"it has values of the types {', '.join(sorted(one.__name__ for one in found))} in a place"
+            )
+
+
+def check_heads(path: Path, firsts: Sequence[int], heads: Sequence[int]) -> None:
+    """
+    :raises StoreError: not what a feed can have: its first message, and its last
+    """
+    if any(map(gt, firsts, heads)) or (heads and not (min(firsts) >= 1 and max(heads) <= MAX_SEQUENCE)):
+        raise damaged(path, "it has feeds that end before they begin")
+
+
 def _code(error: Exception) -> int:
     extended: int = getattr(error, "sqlite_errorcode", 0)
     return extended & 0xFF
@@ -254,8 +281,11 @@ def _code(error: Exception) -> int:
 
 @contextmanager
 def translated(path: Path, doing: str) -> Generator[None]:
-    """Turn errors of SQLite into :class:`StoreError`, text that is no UTF-8 and numbers too large for it included."""
+    """Turn errors of SQLite into :class:`StoreError`, text that is no UTF-8 and numbers too large for it included.
+
+    Of a damaged file even the text of an error may be no text.
+    """
     try:
         yield
-    except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
+    except (sqlite3.Error, UnicodeError, OverflowError) as error:
         raise store_error(path, doing, error) from error

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from types import NoneType
+from typing import Any, Final
 
 from ..abc import BlockEntry, Fork
 from ..core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered
-from ._sqlite_file import NUMBER_SHIFT, damaged, transaction
+from ._sqlite_file import NUMBER_SHIFT, check_heads, checked, damaged, transaction
 
 __all__ = ["Reader"]
 
 _MOST: Final = 1 << 62
+_OPTIONAL: Final = (int, NoneType)
 
 
 class Reader:
@@ -27,12 +29,18 @@ class Reader:
         rows = self.connection.execute(
             "SELECT feed, first, head FROM feeds WHERE feed > ? AND head > 0 ORDER BY feed LIMIT ?",
             (after or "", _limit(limit)),
-        )
+        ).fetchall()
+        self._check(rows, str, int, int)
+        check_heads(self._path, [row[1] for row in rows], [row[2] for row in rows])
         return [FeedHead(FeedId(feed), first, head) for feed, first, head in rows]
 
     def head(self, feed: FeedId) -> FeedHead:
         row = self.connection.execute("SELECT first, head FROM feeds WHERE feed = ? AND head > 0", (feed,)).fetchone()
-        return FeedHead(feed, 1, 0) if row is None else FeedHead(feed, row[0], row[1])
+        if row is None:
+            return FeedHead(feed, 1, 0)
+        self._check([row], int, int)
+        check_heads(self._path, row[:1], row[1:])
+        return FeedHead(feed, row[0], row[1])
 
     def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
         results: list[list[bytes]] = [[] for _ in ranges]
@@ -53,6 +61,7 @@ class Reader:
         ).fetchone()
         if row is None:
             return left
+        self._check([row], int, int, int, int)
         number, base, first, head = row
         count = min(wanted.limit, head - wanted.first + 1)
         if wanted.first < first or count <= 0:
@@ -63,6 +72,8 @@ class Reader:
         )
         try:
             for (payload,) in cursor:
+                if type(payload) is not bytes:
+                    raise damaged(self._path, f"feed {wanted.feed} has messages that are none, from {wanted.first} on")
                 size = len(payload)
                 if size > left and (something or found):
                     return 0
@@ -89,15 +100,20 @@ class Reader:
     def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
         rows = self.connection.execute(
             "SELECT feed, last FROM follows WHERE feed > ? ORDER BY feed LIMIT ?", (after or "", _limit(limit))
-        )
+        ).fetchall()
+        self._check(rows, str, _OPTIONAL)
         return [(FeedId(feed), last) for feed, last in rows]
 
     def blocks(self) -> Sequence[BlockEntry]:
-        rows = self.connection.execute("SELECT target, origin FROM blocks")
+        rows = self.connection.execute("SELECT target, origin FROM blocks").fetchall()
+        self._check(rows, str, str)
         return [BlockEntry(PeerId(target), FeedId(origin) if origin else None) for target, origin in rows]
 
     def forks(self) -> Sequence[Fork]:
-        rows = self.connection.execute("SELECT feed, proof, kept FROM forks")
+        rows = self.connection.execute("SELECT feed, proof, kept FROM forks").fetchall()
+        self._check(rows, str, bytes, (str, NoneType))
+        if not {kept for _, _, kept in rows} <= {"ours", "theirs", None}:
+            raise damaged(self._path, "a fork's branch to keep is neither of the two")
         return [Fork.from_bytes(FeedId(feed), proof, kept) for feed, proof, kept in rows]
 
     def recall(self, key: PeerKey, after: FeedId | None, limit: int) -> Sequence[Remembered]:
@@ -106,8 +122,12 @@ class Reader:
             " (SELECT number FROM peers WHERE peer = ? AND store = ? AND authenticated = ?)"
             " AND feed > ? ORDER BY feed LIMIT ?",
             (*key, after or "", _limit(limit)),
-        )
+        ).fetchall()
+        self._check(rows, str, _OPTIONAL, _OPTIONAL)
         return [Remembered(FeedId(feed), told, heard) for feed, told, heard in rows]
+
+    def _check(self, rows: Sequence[Sequence[Any]], *kinds: type | tuple[type, ...]) -> None:
+        checked(self._path, rows, *kinds)
 
 
 def _limit(limit: int) -> int:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Final
 
 from ..abc import BlockEntry, Change, Changes
 from ..core.types import FeedHead, FeedId, PeerKey, Remembered, Run
 from ..errors import StoreError
-from ._sqlite_file import NUMBER_SHIFT, transaction
+from ._sqlite_file import NUMBER_SHIFT, check_heads, checked, damaged, transaction
 from .runs import already_stored
 
 __all__ = ["MAX_FEEDS", "MAX_MESSAGES", "Writer"]
@@ -48,13 +49,14 @@ class Writer:
     that what we write never hides what others wrote.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
+        self._path = path
         self._foreign_heads: dict[FeedId, FeedHead] = {}
         self._foreign_follows = False
         self._foreign_blocks = False
         self._foreign_forks = False
-        self._seen: int = connection.execute("SELECT tick FROM store").fetchone()[0]
+        self._seen = self._tick()[0]
 
     def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
         """See :meth:`Store.append`."""
@@ -104,7 +106,12 @@ class Writer:
             ).fetchone()
         except UnicodeEncodeError:
             raise StoreError(f"feed {feed!r}: not a text that UTF-8 can encode; not stored") from None
-        return _Feed() if row is None else _Feed(*row)
+        if row is None:
+            return _Feed()
+        checked(self._path, [row], int, int, int, int)
+        if row[3]:
+            check_heads(self._path, row[2:3], row[3:])
+        return _Feed(*row)
 
     def _new_number(self, feed: FeedId) -> int:
         number: int = self.connection.execute("SELECT coalesce(max(number), 0) + 1 FROM feeds").fetchone()[0]
@@ -198,8 +205,7 @@ class Writer:
 
     def take_changes(self) -> Changes | None:
         """What others have changed since the last call; None: nothing. Cheap when it is nothing."""
-        tick: int = self.connection.execute("SELECT tick FROM store").fetchone()[0]
-        if tick != self._seen:
+        if self._tick()[0] != self._seen:
             with transaction(self.connection, "BEGIN"):
                 self._look()
         flags = self._foreign_follows, self._foreign_blocks, self._foreign_forks
@@ -214,18 +220,27 @@ class Writer:
 
     def _look(self) -> int:
         """Inside a transaction, note what others have changed; returns the tick so far."""
-        tick: int
-        tick, follows, blocks, forks = self.connection.execute(
-            "SELECT tick, follows, blocks, forks FROM store"
-        ).fetchone()
+        tick, follows, blocks, forks = self._tick()
         if tick != self._seen:
-            rows = self.connection.execute("SELECT feed, first, head FROM feeds WHERE changed > ?", (self._seen,))
+            rows = self.connection.execute(
+                "SELECT feed, first, head FROM feeds WHERE changed > ?", (self._seen,)
+            ).fetchall()
+            checked(self._path, rows, str, int, int)
             self._foreign_heads.update((feed, FeedHead(feed, first, head)) for feed, first, head in rows)
             self._foreign_follows |= follows > self._seen
             self._foreign_blocks |= blocks > self._seen
             self._foreign_forks |= forks > self._seen
             self._seen = tick
         return tick
+
+    def _tick(self) -> tuple[int, int, int, int]:
+        """How many transactions there were, and at which of them follows, blocks and forks last changed."""
+        rows = self.connection.execute("SELECT tick, follows, blocks, forks FROM store").fetchall()
+        checked(self._path, rows, int, int, int, int)
+        if len(rows) != 1:
+            raise damaged(self._path, "it does not say how often it was written")
+        tick, follows, blocks, forks = rows[0]
+        return tick, follows, blocks, forks
 
     def _wrote(self, tick: int, feeds: Mapping[FeedId, object] | Sequence[FeedId]) -> None:
         """After a commit: the caller knows these heads better than what was noted of others."""

@@ -88,7 +88,7 @@ class SQLiteStore(Store):
             reading = self._connect(stack, False, self._busy_timeout)
             watching = self._connect(stack, False, 0.0)
             reading.execute("PRAGMA query_only = ON")
-            reader, writer = Reader(reading, self.path), Writer(writing)
+            reader, writer = Reader(reading, self.path), Writer(writing, self.path)
             stack.pop_all()
         return store_id, _Opened(reader, writer, watching, trio.CapacityLimiter(1), trio.CapacityLimiter(1))
 
