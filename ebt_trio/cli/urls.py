@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from ..errors import LocalProtocolError
 from ..transport import proves
 from .errors import Failure
 
@@ -28,7 +29,7 @@ def check_plain(url: str) -> None:
     """
     if proves(url):
         return
-    host = urlsplit(url).hostname
+    host = _split(url).hostname
     if host is None or _is_here(host):
         return
     raise Failure(
@@ -39,8 +40,20 @@ def check_plain(url: str) -> None:
 
 
 def dialled(url: str) -> str | None:
-    """Whom a URL names as the one who has to be there."""
-    return urlsplit(url).username if proves(url) else None
+    """Whom a URL names as the one who has to be there.
+
+    :raises LocalProtocolError: malformed, or an unknown scheme
+    """
+    return _split(url).username if proves(url) else None
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as exc:
+        raise LocalProtocolError(
+            f"expected a URL like {DEFAULT_SCHEME}://ID@192.0.2.7:8008, got {url!r} ({exc})"
+        ) from None
 
 
 def _is_here(host: str) -> bool:

@@ -152,6 +152,16 @@ def test_urls_without_a_scheme_are_encrypted() -> None:
     assert dialled("tcp://ID@192.0.2.7:8008") is None
 
 
+@pytest.mark.parametrize("option", ["--listen", "--connect"])
+@pytest.mark.parametrize("url", ["tcp://[::g]:1", "shs+tcp://ID@[::g]:1", "shs+tcp://[:"])
+def test_urls_that_are_none(ebt: Runner, option: str, url: str) -> None:
+    ebt.init()
+    result = ebt("run", option, url)
+    assert (result.status, result.out) == (2, b"")
+    assert f"got '{url}'" in result.err
+    assert result.err.count("\n") == 1
+
+
 def test_append_beside_a_node_whose_peers_have_more(ebt: Runner, start: Start, wait: Wait, process: Process) -> None:
     """The store was restored from a backup: appending would fork the feed."""
     ours, theirs = ebt.init("here"), ebt.init("there")

@@ -210,3 +210,10 @@ async def test_impossible_paths(path: str) -> None:
 
 def test_is_a_scheme() -> None:
     assert isinstance(unix.scheme, Scheme)
+
+
+def test_a_path_that_is_no_utf8_may_stand_in_a_url_as_it_is() -> None:
+    """As a command line hands it over: with lone surrogates for its bytes. Others stand for nothing."""
+    assert os.fsencode(unix.parse("unix:///a\udcff%41")) == b"/a\xffA"
+    with pytest.raises(LocalProtocolError, match="expected a path"):
+        unix.parse("unix:///a\ud800")

@@ -177,7 +177,10 @@ def parse(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme.lower() != "unix" or not rest.startswith("/") or rest.endswith("/"):
         raise LocalProtocolError(f"expected unix:///PATH, for example unix:///run/ebt.sock, got {url!r}")
-    return os.fsdecode(unquote_to_bytes(rest))
+    try:
+        return os.fsdecode(unquote_to_bytes(os.fsencode(rest)))
+    except UnicodeError:
+        raise LocalProtocolError(f"expected a path that a file can have, got {url!r}") from None
 
 
 class _UnixScheme:
