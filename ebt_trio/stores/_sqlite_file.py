@@ -20,6 +20,7 @@ __all__ = [
     "APPLICATION_ID",
     "NUMBER_SHIFT",
     "STEPS",
+    "Place",
     "Step",
     "check_heads",
     "checked",
@@ -272,6 +273,38 @@ def check_heads(path: Path, firsts: Sequence[int], heads: Sequence[int]) -> None
     """
     if any(map(gt, firsts, heads)) or (heads and not (min(firsts) >= 1 and max(heads) <= MAX_SEQUENCE)):
         raise damaged(path, "it has feeds that end before they begin")
+
+
+class Place:
+    """The files of an open store. SQLite goes on with files that have been deleted or replaced, and nobody would find
+    again what it writes.
+
+    :param path: of an open store that has been read already, so that all its files are there
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        files = (os.fspath(path), f"{path}-wal")
+        self._known = {file: found for file in files if (found := _identity(file)) is not None}
+
+    def check(self) -> None:
+        """
+        :raises StoreError: they are not where they were
+        """
+        for file, known in self._known.items():
+            if _identity(file) != known:
+                raise StoreError(
+                    f"writing the store at {self._path} failed: {file} was deleted or replaced while it was open; "
+                    "put it back, or start again with what is there now"
+                )
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _code(error: Exception) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ..abc import BlockEntry, Change, Changes
 from ..core.types import FeedHead, FeedId, PeerKey, Remembered, Run
 from ..errors import StoreError
-from ._sqlite_file import NUMBER_SHIFT, check_heads, checked, damaged, transaction
+from ._sqlite_file import NUMBER_SHIFT, Place, check_heads, checked, damaged, transaction
 from .runs import already_stored
 
 __all__ = ["MAX_FEEDS", "MAX_MESSAGES", "Writer"]
@@ -57,6 +57,7 @@ class Writer:
         self._foreign_blocks = False
         self._foreign_forks = False
         self._seen = self._tick()[0]
+        self._place = Place(path)
 
     def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
         """See :meth:`Store.append`."""
@@ -67,7 +68,7 @@ class Writer:
             tick = self._look() + 1
             for run in runs:
                 try:
-                    outcomes.append(self._place(run, feeds, rows))
+                    outcomes.append(self._planned(run, feeds, rows))
                 except StoreError as error:
                     outcomes.append(error)
             if not rows:
@@ -79,10 +80,11 @@ class Writer:
                 [(feed.base, feed.first, feed.head, tick, feed.number) for feed in changed.values()],
             )
             self.connection.execute("UPDATE store SET tick = ?", (tick,))
+            self._place.check()
         self._wrote(tick, changed)
         return outcomes
 
-    def _place(self, run: Run, feeds: dict[FeedId, _Feed], rows: list[tuple[int, Sequence[bytes]]]) -> FeedHead:
+    def _planned(self, run: Run, feeds: dict[FeedId, _Feed], rows: list[tuple[int, Sequence[bytes]]]) -> FeedHead:
         """Find the rows for what of ``run`` is new; the head of the feed after it."""
         feed = feeds.get(run.feed)
         if feed is None:
@@ -159,6 +161,7 @@ class Writer:
                 )
             else:
                 tick -= 1  # nothing that concerns other processes
+            self._place.check()
         self._wrote(tick, change.forget)
 
     def _follow(self, change: Change) -> None:
