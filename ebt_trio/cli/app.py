@@ -53,6 +53,9 @@ class _Commands(click.Group):
         return command
 
 
+_SILENT: Final = logging.NullHandler()
+
+
 @click.group(
     cls=_Commands,
     invoke_without_command=True,
@@ -87,6 +90,8 @@ def cli(context: click.Context, home: Path | None, debug: bool) -> None:
         click.echo(context.get_help())
         context.exit(2)
     context.obj = Home(default_path() if home is None else home)
+    # What goes wrong is told once, as the command's error; else Python would print the library's log as well.
+    logging.getLogger("ebt_trio").addHandler(_SILENT)
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
         for noisy in ("markdown_it", "asyncio"):

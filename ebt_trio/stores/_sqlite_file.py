@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from operator import gt
 from pathlib import Path
 from typing import Any, Final
 
 from .._durable import sync, sync_directory
-from ..core.types import MAX_SEQUENCE
 from ..errors import StoreError
+from ._sqlite_damage import RECOVER, damaged
 
 __all__ = [
     "APPLICATION_ID",
     "NUMBER_SHIFT",
     "STEPS",
-    "Place",
     "Step",
-    "check_heads",
-    "checked",
     "connect",
-    "damaged",
     "prepare",
     "store_error",
     "transaction",
@@ -227,7 +223,8 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
         raise
 
 
-_RECOVER: Final = "Restore a backup, or delete it and fetch the feeds from other peers"
+_LITTLE: Final = 32 << 10
+"""Bytes: what SQLite adds to a file that it maps into memory."""
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _EXPLAINED: Final = {
     sqlite3.SQLITE_BUSY: "another process holds it locked for too long; try again when that has ended",
@@ -236,75 +233,26 @@ _EXPLAINED: Final = {
     sqlite3.SQLITE_READONLY: "it cannot be written; check the permissions of the file and its directory",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the permissions of the file and its directory",
     sqlite3.SQLITE_IOERR: "the disk failed; check it and try again",
-    sqlite3.SQLITE_CORRUPT: f"it is damaged. {_RECOVER}",
+    sqlite3.SQLITE_CORRUPT: f"it is damaged. {RECOVER}",
     sqlite3.SQLITE_NOTADB: "it is not a store, or its beginning is damaged; it was left as it is",
 }
 
 
 def store_error(path: Path, doing: str, error: Exception) -> StoreError:
     """What happened, to which file, and what to do about it."""
-    why = _EXPLAINED.get(_code(error))
+    code = _code(error)
+    if code == sqlite3.SQLITE_IOERR and _is_full(path):
+        code = sqlite3.SQLITE_FULL  # where it maps a file into memory, SQLite does not say why that fails
+    why = _EXPLAINED.get(code)
     what = f"{why} ({error})" if why else str(error)
     return StoreError(f"{doing} the store at {path} failed: {what}")
 
 
-def damaged(path: Path, what: str) -> StoreError:
-    """For damage that SQLite does not see."""
-    return StoreError(f"the store at {path} is damaged: {what}. {_RECOVER}")
-
-
-def checked(path: Path, rows: Sequence[Sequence[Any]], *kinds: type | tuple[type, ...]) -> None:
-    """SQLite has no checksums, and keeps a value of any type in any column: is it what we have put there?
-
-    :param kinds: of each column
-    :raises StoreError: it is not
-    """
-    for values, kind in zip(zip(*rows, strict=True), kinds, strict=False):
-        found = set(map(type, values))
-        if not found <= (set(kind) if isinstance(kind, tuple) else {kind}):
-            raise damaged(
-                path, f"it has values of the types {', '.join(sorted(one.__name__ for one in found))} in a place"
-            )
-
-
-def check_heads(path: Path, firsts: Sequence[int], heads: Sequence[int]) -> None:
-    """
-    :raises StoreError: not what a feed can have: its first message, and its last
-    """
-    if any(map(gt, firsts, heads)) or (heads and not (min(firsts) >= 1 and max(heads) <= MAX_SEQUENCE)):
-        raise damaged(path, "it has feeds that end before they begin")
-
-
-class Place:
-    """The files of an open store. SQLite goes on with files that have been deleted or replaced, and nobody would find
-    again what it writes.
-
-    :param path: of an open store that has been read already, so that all its files are there
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        files = (os.fspath(path), f"{path}-wal")
-        self._known = {file: found for file in files if (found := _identity(file)) is not None}
-
-    def check(self) -> None:
-        """
-        :raises StoreError: they are not where they were
-        """
-        for file, known in self._known.items():
-            if _identity(file) != known:
-                raise StoreError(
-                    f"writing the store at {self._path} failed: {file} was deleted or replaced while it was open; "
-                    "put it back, or start again with what is there now"
-                )
-
-
-def _identity(file: str) -> tuple[int, int] | None:
+def _is_full(path: Path) -> bool:
     try:
-        found = os.stat(file)
+        return shutil.disk_usage(path.parent).free < _LITTLE
     except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return False
 
 
 def _code(error: Exception) -> int:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from ..abc import BlockEntry, Fork
 from ..core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered
-from ._sqlite_file import NUMBER_SHIFT, check_heads, checked, damaged, transaction
+from ._sqlite_damage import check_heads, checked, damaged
+from ._sqlite_file import NUMBER_SHIFT, transaction
 
 __all__ = ["Reader"]
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 from ..abc import BlockEntry, Change, Changes
 from ..core.types import FeedHead, FeedId, PeerKey, Remembered, Run
 from ..errors import StoreError
-from ._sqlite_file import NUMBER_SHIFT, Place, check_heads, checked, damaged, transaction
+from ._sqlite_damage import Place, check_heads, checked, damaged
+from ._sqlite_file import NUMBER_SHIFT, transaction
 from .runs import already_stored
 
 __all__ = ["MAX_FEEDS", "MAX_MESSAGES", "Writer"]
