@@ -18,6 +18,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from ebt_trio import (
+    EBT,
     FeedId,
     Fork,
     ForkDetected,
@@ -30,6 +31,7 @@ from ebt_trio import (
 )
 from ebt_trio.core.types import Run
 from ebt_trio.feeds.signed import CONTENT, DOMAIN
+from ebt_trio.testing import connected
 
 ALICE = Identity(bytes([1]) * 32)
 BOB = Identity(bytes([2]) * 32)
@@ -375,6 +377,20 @@ def test_forks_as_bytes() -> None:
     for damaged in (b"", b"\x80", fork.to_bytes()[:-1], cbor2.dumps("x"), *map(cbor2.dumps, changed)):
         with pytest.raises(StoreError, match="damaged"):
             Fork.from_bytes(FEED, damaged, None)
+
+
+async def test_a_clock_that_jumps() -> None:
+    """Back by years, forward by centuries, before 1970: messages are made, and taken by others, all the same."""
+    clock = Clock()
+    async with EBT(ALICE, format=SignedFormat(ALICE, clock=clock)) as alice, EBT(BOB) as bob:
+        bob.follow(alice.feed)
+        async with connected(alice, bob):
+            for now in (1.7e9, 1.0e9, 4.0e9, 1.7e9, -5.0, 0.0):
+                clock.now = now
+                await alice.append(now)
+            await bob.wait_for({alice.feed: 6})
+        stamps = [message.timestamp for message in await bob.read(alice.feed)]
+        assert stamps == [1.7e9, 1.7e9, 4.0e9, 4.0e9, 4.0e9, 4.0e9]
 
 
 # Vectors, for other implementations
