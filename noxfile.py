@@ -1,7 +1,8 @@
 """Everything that must hold before a change is merged; ``nox`` runs tests, types, lint and docs.
 
-Each session but ``coverage``, ``mutation``, ``fire`` and ``soak`` is a job of ``.github/workflows/ci.yml``, too, and
-uses the Python that runs nox. What follows ``--`` goes to the tool: ``nox -s tests -- tests/unit``.
+Each session but the long ones (``coverage``, ``fire``, ``fuzz``, ``mutation``, ``networks``, ``soak``) is a job of
+``.github/workflows/ci.yml``, too, and uses the Python that runs nox. What follows ``--`` goes to the tool:
+``nox -s tests -- tests/unit``.
 """
 
 from __future__ import annotations
@@ -96,6 +97,18 @@ def durability(session: nox.Session) -> None:
     session.install("-e", ".[identity]")
     session.run("python", "tests/durability/kills.py", "--kills", "500", *session.posargs)
     session.run("python", "tests/durability/cuts.py", "--cuts", "500", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """All that takes bytes from outside; without arguments every target, the frames a million times: half an hour."""
+    session.install(".[test]")
+    if session.posargs:
+        session.run("python", "tests/fuzz/campaign.py", *session.posargs)
+        return
+    session.run("python", "tests/fuzz/campaign.py", "--target", "frames", "--inputs", "1000000")
+    session.run("python", "tests/fuzz/campaign.py", "--target", "session", "--inputs", "100000")
+    session.run("python", "tests/fuzz/campaign.py")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""What can have happened to the file of a :class:`~.sqlite.SQLiteStore` that SQLite does not see: damage, or it is gone."""
+"""What can have happened to the file of a :class:`~.sqlite.SQLiteStore` that SQLite does not see: damage, or a move."""
 
 from __future__ import annotations
 

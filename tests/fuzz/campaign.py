@@ -1,14 +1,15 @@
 """Fuzzing: ``python tests/fuzz/campaign.py --target frames --inputs 1000000``; ``nox -s fuzz`` runs all of it.
 
-The targets are those of ``targets.py``. Inputs come from a seed, so that a run can be repeated; ``--engine atheris``
-has libFuzzer make them, guided by what code they reach, where atheris is installed. What fails is saved, and printed
-with the command that replays it.
+The targets are those of ``targets.py``. Inputs come from a seed, so that a run can be repeated. What fails is saved,
+and printed with the command that replays it. ``atheris_engine.py`` has libFuzzer make the inputs for the same targets.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
+import os
 import signal
 import sys
 import time
@@ -45,36 +46,47 @@ class Watch:
         self._patience = patience
         self.current = b""
         self.number = 0
+        self._lateness = 0
 
     def __iter__(self) -> Iterator[bytes]:
         timed = hasattr(signal, "SIGALRM")  # not on Windows
-        before = signal.signal(signal.SIGALRM, self._late) if timed else None
-        try:
-            for data in self._inputs:
-                self.current = data
-                self.number += 1
-                if timed:
-                    signal.setitimer(signal.ITIMER_REAL, self._patience)
-                yield data
-        finally:
+        if timed:
+            signal.signal(signal.SIGALRM, self._late)
+        for data in self._inputs:
+            self.current = data
+            self.number += 1
             if timed:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                signal.signal(signal.SIGALRM, before)
+                signal.setitimer(signal.ITIMER_REAL, self._patience, self._patience)
+            yield data
+
+    def stop(self) -> None:
+        """All is done that the last input has brought about, what comes after a failure included."""
+        if hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def _late(self, number: int, frame: FrameType | None) -> None:
+        self._lateness += 1
+        if self._lateness == 3:  # whatever was raised is held up, or lost
+            print(f"input {self.number} hangs, for ever: {self.current.hex()}", flush=True)
+            faulthandler.dump_traceback()
+            os._exit(3)
         raise Hang(f"not done with after {self._patience:g} seconds")
 
 
 def fuzz(target: Target, watch: Watch) -> None:
     """Try all inputs; stops at the first broken promise, which is raised."""
-    if target.walk is not None:
-        target.walk(watch)
-        return
-    for data in watch:
-        if target.bytes_each is not None and watch.number % MEASURED == 0:
-            _measure(target, data)
-        else:
-            target.check(data)
+    try:
+        if target.walk is not None:
+            target.walk(watch)
+            return
+        for data in watch:
+            if target.bytes_each is not None and watch.number % MEASURED == 0:
+                _measure(target, data)
+            else:
+                target.check(data)
+    finally:
+        watch.stop()
 
 
 def _measure(target: Target, data: bytes) -> None:
@@ -125,7 +137,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", action="append", choices=sorted(TARGETS), help="all by default; may be repeated")
     parser.add_argument("--inputs", type=int, help="how many; by default a hundred times what the test suite takes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--engine", choices=("seeded", "atheris"), default="seeded")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="try one input, in bytes")
     parser.add_argument("--replay-hex", metavar="HEX", help="likewise")
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"), metavar="DIR", help="where failures go")
@@ -136,11 +147,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for target in chosen:
             target.check(data)
             print(f"{target.name}: nothing found")
-        return 0
-    if options.engine == "atheris":
-        from atheris_engine import run
-
-        run(chosen[0], options.inputs or 100 * chosen[0].few, options.seed, options.found)
         return 0
     good = [_campaign(target, options.inputs or 100 * target.few, options.seed, options.found) for target in chosen]
     return 0 if all(good) else 1

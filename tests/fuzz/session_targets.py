@@ -6,20 +6,17 @@ over a link of frames, or a byte stream; and what comes after.
 
 from __future__ import annotations
 
-import gc
-import logging
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Final
 
 import anyio
 import trio
 from mutate import Mutator
+from sizes import Sizes, swallowed
 from table import Broken, Target, refused
 from trio.testing import MockClock, memory_stream_pair
 from wire_targets import AUTHOR, frame_seeds, pieces, signed_payloads
@@ -44,8 +41,6 @@ LOOK_EVERY: Final = 50
 """After so many sessions the honest peer has to be in sync."""
 FORGET_EVERY: Final = 500
 MEASURE_EVERY: Final = 500
-ROOM: Final = (5000, 4 << 20, 0)
-"""By how much these may be larger in the last fifth of a campaign than in the third: blocks of memory, bytes, tasks."""
 
 # The byte of choices.
 FROM_THE_START, STREAM, NO_END, CUT, DEAF = 1, 2, 4, 8, 16
@@ -206,33 +201,6 @@ def frames_in(script: bytes) -> list[bytes]:
 # -- going through many
 
 
-class Sizes:
-    """What may not grow, looked at now and then: objects, resident memory, tasks."""
-
-    def __init__(self) -> None:
-        self._seen: list[tuple[int, int, int]] = []
-
-    def look(self) -> None:
-        gc.collect()
-        statm = Path("/proc/self/statm")
-        resident = int(statm.read_text().split()[1]) * 4096 if statm.exists() else 0
-        self._seen.append((sys.getallocatedblocks(), resident, trio.lowlevel.current_statistics().tasks_living))
-
-    def check(self) -> None:
-        """Compares the third fifth of the campaign with the last, at their highest."""
-        part = len(self._seen) // 5
-        if part < 3:
-            return  # too few to tell
-        middle, end = (
-            [max(sizes) for sizes in zip(*some, strict=True)]
-            for some in (self._seen[2 * part : 3 * part], self._seen[-part:])
-        )
-        for what, before, after, room in zip(("blocks", "resident bytes", "tasks"), middle, end, ROOM, strict=True):
-            print(f"{what}: {before:,} in the third fifth, {after:,} in the last")
-            if after > before + room:
-                raise Broken(f"grows: {what}")
-
-
 @asynccontextmanager
 async def world(signed: bool) -> AsyncGenerator[World, None]:
     me, other = (Identity(bytes([3]) * 32), Identity(bytes([4]) * 32)) if signed else ("alice", "bob")
@@ -265,25 +233,6 @@ def walk(signed: bool, inputs: Iterable[bytes]) -> None:
     """All inputs at one and the same pair of peers."""
     with swallowed():
         trio.run(_walk, signed, inputs, clock=MockClock(autojump_threshold=0))
-
-
-@contextmanager
-def swallowed() -> Generator[None, None, None]:
-    """What a peer survives but should not have met, it logs as an error; here that is a failure."""
-    log = logging.getLogger("ebt_trio")
-    handler, propagated = _Errors(logging.ERROR), log.propagate
-    log.addHandler(handler)
-    log.propagate = False  # what peers are refused for is of no interest here
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.propagate = propagated
-
-
-class _Errors(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        raise Broken(record.getMessage()) from (record.exc_info[1] if record.exc_info else None)
 
 
 def branches() -> list[bytes]:

@@ -146,6 +146,9 @@ async def _read(store: SQLiteStore, signed: bool, feeds: Feeds) -> None:
     for feed, payloads in feeds.items():
         with answered():
             found = (await store.read([Range(feed, 1, 100)], 1 << 20))[0]
+            held = await store.head(feed)
+            if held.first == 1 and len(found) != held.head:
+                raise Broken(f"{len(found)} messages where {held.head} are said to be")
             if not all(type(payload) is bytes for payload in found):
                 raise Broken("payloads that are none")
             if signed and list(found) != payloads[: len(found)]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -73,7 +74,7 @@ def test_scripts_keep_what_no_frame_is() -> None:
 def test_a_bug_is_found_saved_and_replayed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def lax(reader: frames.Reader, limits: object, count: int) -> frames.Ping:
+    def lax(reader: Any, limits: object, count: int) -> frames.Ping:
         return frames.Ping(reader.data[reader.at :][0])  # IndexError, where nothing is left
 
     table = {**frames._PARSERS, frames.Kind.PING: ("PING", -1, lax)}
