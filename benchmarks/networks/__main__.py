@@ -106,16 +106,18 @@ def _lines(table: Table, found: Mapping[str, Any], *, first: bool) -> list[str]:
 
 
 def _document(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Later documents replace rows of earlier ones."""
+    """Later documents replace rows of earlier ones; a table says how many messages its latest document had."""
     rows: dict[str, dict[str, Any]] = {}
     about: dict[str, None] = {}
+    messages: dict[str, int] = {}
     for document in documents:
         about[f"Python {document['about']['python']}, {document['about']['machine']}."] = None
         for table, found in document["tables"].items():
             rows.setdefault(table, {}).update({one["case"]: one for one in found})
-    messages = max(document["about"]["messages"] for document in documents)
-    made = tables(messages)
-    ordered = {table.name: _in_order(table, rows.get(table.name, {})) for table in made}
+            messages[table] = document["about"]["messages"]
+    known = [table.name for table in tables(1)]
+    made = [next(one for one in tables(messages[name]) if one.name == name) for name in known if name in rows]
+    ordered = {table.name: _in_order(table, rows[table.name]) for table in made}
     report.put(path, "\n".join([*about, "", markdown(made, ordered)]))
 
 
