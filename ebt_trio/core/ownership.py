@@ -361,9 +361,9 @@ class Ownership:
             feed.failing = -1
             feed.since = now
             self.ask(feed, owner)
-        elif max(now - at_work, (now - feed.progressed) / BUSY) < patience:
+        elif (left := min(at_work, feed.progressed + (BUSY - 1) * patience)) + patience > now:
             # Waits on for what is left of either; with strikes, where since + graft_delay counts, for that long.
-            left = min(at_work, feed.progressed + (BUSY - 1) * patience)
+            # Compared as the deadline is computed: now - left < patience may hold where left + patience is now.
             feed.since = now if feed.number in owner.faults else left
         else:
             fault = owner.faults.get(feed.number)
