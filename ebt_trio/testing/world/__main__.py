@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 from .scenarios import Scenario, Settings, draw, run
+from .world import LINES
 
 
 def main() -> int:
@@ -27,7 +28,7 @@ def main() -> int:
     for done, seed in enumerate(seeds, 1):
         scenario, started = draw(seed, settings), time.monotonic()
         try:
-            world = run(scenario, seed)
+            world = run(scenario, seed, lines=10**6 if options.trace else LINES)
         except Exception as error:
             failed.append(seed)
             print(f"seed {seed}: {type(error).__name__}: {error}\n  replay: {replay(seed, settings)}", flush=True)

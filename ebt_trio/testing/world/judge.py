@@ -49,7 +49,8 @@ async def check_contents(peers: Mapping[str, WorldPeer]) -> None:
         by_sequence = {message.sequence: message.content for message in messages}
         for sequence, content in author.acknowledged.items():
             if by_sequence.get(sequence) != content:
-                raise WorldBroken(f"{name}'s {sequence} was acknowledged as {content!r}, is {by_sequence.get(sequence)!r}")
+                found = by_sequence.get(sequence)
+                raise WorldBroken(f"{name}'s {sequence} was acknowledged as {content!r}, is {found!r}")
     for peer in peers.values():
         for name in peer.wanted:
             if name != peer.name and list(await _all(peer.ebt, peers[name].ebt.feed)) != list(written[name]):

@@ -217,17 +217,16 @@ class WorldPeer:
         world.prepare(ebt)
         url = f"{'tcp' if self.identity is None else 'shs+tcp'}://0.0.0.0:{PORT}"
         try:
-            async with trio.open_nursery() as nursery:
-                async with ebt, await listen(url, identity=self.identity) as listener:
-                    self._ebt, self._nursery = ebt, nursery
-                    self.apply_follows()
-                    nursery.start_soon(self._listen_to, ebt)
-                    await nursery.start(ebt.serve, TappedListener(listener, self._tap))
-                    for other in self._targets:
-                        nursery.start_soon(self._dial, ebt, other)
-                    world.trace.add(f"{self.name} is up")
-                    self._up.set()
-                    await self._stop.wait()
+            async with trio.open_nursery() as nursery, ebt, await listen(url, identity=self.identity) as listener:
+                self._ebt, self._nursery = ebt, nursery
+                self.apply_follows()
+                nursery.start_soon(self._listen_to, ebt)
+                await nursery.start(ebt.serve, TappedListener(listener, self._tap))
+                for other in self._targets:
+                    nursery.start_soon(self._dial, ebt, other)
+                world.trace.add(f"{self.name} is up")
+                self._up.set()
+                await self._stop.wait()
         except* StoreError as group:
             raise _first(group) from None
 

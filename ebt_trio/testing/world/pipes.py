@@ -16,7 +16,7 @@ from ..._pulse import Pulse
 
 __all__ = ["Conditions", "Connection", "Pipe"]
 
-MOST_PIECES: Final = 40
+MOST_PIECES: Final = 12
 """Into so many pieces at most is cut what was sent at once."""
 
 
@@ -90,7 +90,7 @@ class Pipe:
         conditions, rng, start, pieces = self._conditions(), self._rng, 0, 0
         while start < len(data):
             pieces += 1
-            size = rng.randint(1, conditions.split) if 0 < conditions.split and pieces < MOST_PIECES else len(data)
+            size = rng.randint(1, conditions.split) if conditions.split > 0 and pieces < MOST_PIECES else len(data)
             if conditions.rate:
                 size = min(size, max(int(conditions.rate / 10), 1))  # what is slow comes bit by bit
             piece = data[start : start + size]
@@ -175,7 +175,9 @@ class Pipe:
 class Connection:
     """What two hosts have between them: one pipe from the caller, one to it."""
 
-    def __init__(self, number: int, caller: str, called: str, conditions: Callable[[], Conditions], rng: Random) -> None:
+    def __init__(
+        self, number: int, caller: str, called: str, conditions: Callable[[], Conditions], rng: Random
+    ) -> None:
         self.number = number
         self.hosts = (caller, called)
         self.pipes = (Pipe(conditions, rng, self.sever), Pipe(conditions, rng, self.sever))

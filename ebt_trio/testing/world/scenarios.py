@@ -16,7 +16,7 @@ from ...stores.sqlite import SQLiteStore
 from .judge import WorldBroken, check_closed, check_contents
 from .pipes import Conditions
 from .steps import Step
-from .world import World, run_world
+from .world import LINES, World, run_world
 
 __all__ = ["Scenario", "Settings", "draw", "run", "run_in"]
 
@@ -61,9 +61,7 @@ def draw(seed: int, settings: Settings | None = None) -> Scenario:
         a, b = rng.sample(names, 2)
         if (b, a) not in pairs:
             pairs.add((a, b))
-    links = [
-        ((a, b) if rng.random() < 0.5 else (b, a)) + (rng.random() < 0.2, _weather(rng)) for a, b in sorted(pairs)
-    ]
+    links = [((a, b) if rng.random() < 0.5 else (b, a)) + (rng.random() < 0.2, _weather(rng)) for a, b in sorted(pairs)]
     peers = [
         (
             name,
@@ -86,9 +84,9 @@ def _weather(rng: Random) -> dict[str, Any]:
         Conditions(
             delay=rng.choice([0.001, 0.01, 0.05, 0.2]),
             jitter=rng.choice([0.0, 0.0, 0.01, 0.1]),
-            rate=rng.choice([0.0, 0.0, 0.0, 20_000.0, 2_000.0]),
+            rate=rng.choice([0.0, 0.0, 0.0, 20_000.0, 4_000.0]),
             split=rng.choice([0, 0, 5, 200, 1500]),
-            window=rng.choice([65536, 65536, 4096, 100]),
+            window=rng.choice([65536, 65536, 4096, 1000]),
         )
     )
 
@@ -98,7 +96,7 @@ def _step(rng: Random, names: Sequence[str], pairs: Sequence[tuple[str, str]]) -
     peer, pair = rng.choice(names), rng.choice(pairs)
     match kind:
         case "append":
-            return (kind, peer, rng.choice([1, 1, 1, 2, 5, 60]), rng.choice([0, 0, 20, 3000]))
+            return (kind, peer, *rng.choice([(1, 0), (1, 20), (1, 3000), (2, 0), (5, 500), (60, 0), (60, 50)]))
         case "weather":
             return (kind, *pair, _weather(rng))
         case "truncate":
@@ -132,7 +130,7 @@ _KINDS: Final = {
 """How often each kind of step is drawn."""
 
 
-def run(scenario: Scenario, seed: int) -> World:
+def run(scenario: Scenario, seed: int, *, lines: int = LINES) -> World:
     """Run it in a world of its own; returns that world, for its trace and its figures.
 
     :raises Exception: what went wrong, with the end of the trace
@@ -150,7 +148,7 @@ def run(scenario: Scenario, seed: int) -> World:
                         await peer.wait_gone()
         return world
 
-    return run_world(body, seed=seed, signed=scenario.signed)
+    return run_world(body, seed=seed, signed=scenario.signed, lines=lines)
 
 
 async def run_in(world: World, scenario: Scenario, folder: Path) -> None:

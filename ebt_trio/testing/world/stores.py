@@ -21,9 +21,7 @@ class FaultyStore(Store):
     :param notices: whether changes made by other processes are looked for, which takes turns of the loop
     """
 
-    def __init__(
-        self, inner: Store, *, delay: float = 0.0, notices: bool = False, rng: Random | None = None
-    ) -> None:
+    def __init__(self, inner: Store, *, delay: float = 0.0, notices: bool = False, rng: Random | None = None) -> None:
         self.inner = inner
         self.immediate = inner.immediate and not delay
         self.refuses_writes = self.refuses_reads = False

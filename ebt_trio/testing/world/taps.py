@@ -31,7 +31,7 @@ class Tapped(Transport):
         return self._inner.max_frame
 
     @max_frame.setter
-    def max_frame(self, size: int) -> None:
+    def max_frame(self, size: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._inner.max_frame = size
 
     @property
@@ -39,7 +39,7 @@ class Tapped(Transport):
         return self._inner.arriving_at
 
     @arriving_at.setter
-    def arriving_at(self, time: float) -> None:
+    def arriving_at(self, time: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._inner.arriving_at = time
 
     async def send(self, item: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from ...core.types import FeedId
 from ...errors import EBTError
 from ...frames import Ack, Bye, Frame, Hello, Messages, Notes, Ping, Pong, Resume, Start, decode
 from ...limits import Limits
@@ -90,8 +91,8 @@ def short(data: bytes, name: Callable[[str], str] = str) -> str:
             return type(frame).__name__.upper()
 
 
-def _each(what: Mapping[str, int] | Mapping[object, int], name: Callable[[str], str], value: Callable[[int], str]) -> str:
-    return " ".join(f"{name(str(feed))}:{value(number)}" for feed, number in what.items()) or "(none)"
+def _each(what: Mapping[FeedId, int], name: Callable[[str], str], value: Callable[[int], str]) -> str:
+    return " ".join(f"{name(feed)}:{value(number)}" for feed, number in what.items()) or "(none)"
 
 
 def _note(note: int) -> str:

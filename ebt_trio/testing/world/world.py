@@ -35,12 +35,16 @@ T = TypeVar("T")
 PATIENCE: Final = 60.0
 """Seconds that peers may take to end."""
 LINES: Final = 40
-"""So many lines of the trace are shown with a failure."""
 _ADDRESS: Final = re.compile(r"([\d.]+):\d+$")
 
 
 def run_world(
-    body: Callable[[World], Awaitable[T]], *, seed: int = 0, signed: bool = False, conditions: Conditions | None = None
+    body: Callable[[World], Awaitable[T]],
+    *,
+    seed: int = 0,
+    signed: bool = False,
+    conditions: Conditions | None = None,
+    lines: int = LINES,
 ) -> T:
     """Run ``await body(world)`` in virtual time; the same seed gives the same run. Returns what it returns.
 
@@ -48,7 +52,7 @@ def run_world(
     """
 
     async def main() -> T:
-        async with World(seed, signed=signed, conditions=conditions) as world:
+        async with World(seed, signed=signed, conditions=conditions, lines=lines) as world:
             return await body(world)
 
     with seeded(seed):
@@ -80,10 +84,14 @@ class World:
 
     :param signed: peers have keys: signed feeds, and encrypted links
     :param conditions: of links of which nothing else is said
+    :param lines: so many lines of the trace are shown with a failure
     """
 
-    def __init__(self, seed: int = 0, *, signed: bool = False, conditions: Conditions | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, *, signed: bool = False, conditions: Conditions | None = None, lines: int = LINES
+    ) -> None:
         self.seed = seed
+        self.lines = lines
         self.rng = Random(seed)
         self.signed = signed
         self.trace = Trace()
@@ -168,10 +176,10 @@ class World:
         except Exception as exc:
             self.fail(exc)
 
-    def report(self, lines: int = LINES) -> str:
+    def report(self) -> str:
         """The end of the trace, the steps so far, and how to do that again."""
-        shown = self.trace.lines(lines)
-        steps = f"steps: {self.steps}\n" if self.steps else ""
+        shown = self.trace.lines(self.lines)
+        steps = f"world.play({self.steps})\n" if self.steps else ""
         return f"the last {len(shown)} lines of the trace:\n" + "\n".join(shown) + f"\n{steps}seed: {self.seed}"
 
     # -- who is there
