@@ -98,11 +98,17 @@ async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> None:
         _failed(driver, transport, session, exc)
     if session is None or session.close_reason is None:
         return
-    if session.was_ready:
-        backoff.reset()
     if session.close_reason.code == ByeCode.REPLACED:
+        replaced_at = trio.current_time()
         while driver.is_open and any(other.peer_id == session.peer_id for other in driver.sessions.values()):
             await driver.changed.wait()
+        if trio.current_time() < replaced_at + backoff.LONGEST:
+            # Both sides call, and what crosses ends each other. So that this does not go on, one of them waits longer.
+            if session.peer_id is not None and driver.me > session.peer_id:
+                backoff.next()
+            return
+    if session.was_ready:
+        backoff.reset()
 
 
 async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_status: trio.TaskStatus[None]) -> None:
