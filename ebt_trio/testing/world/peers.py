@@ -22,11 +22,13 @@ from .taps import Tapped, TappedListener
 if TYPE_CHECKING:
     from .world import World
 
-__all__ = ["PORT", "WorldPeer"]
+__all__ = ["LONGEST_END", "PORT", "WorldPeer"]
 
 PORT: Final = 8008
 RETRY: Final = 1.0
 """Seconds until a peer that its store has brought down is started again."""
+LONGEST_END: Final = 60.0
+"""Seconds that a peer may take to end."""
 
 
 class WorldPeer:
@@ -127,7 +129,7 @@ class WorldPeer:
         before, self._gone, self._up = self._gone, trio.Event(), trio.Event()
         self._stop, self._scope = trio.Event(), trio.CancelScope()
         self.starts += 1
-        self._world.spawn(self._live, before, self._gone, self._scope)
+        self._world.spawn(self._live, before, self._gone, self._scope, self._stop)
 
     def crash(self, *, power: bool = False) -> None:
         """End it where it stands: nothing more is written or said. Then :meth:`start` may be called.
@@ -188,27 +190,28 @@ class WorldPeer:
         self._ebt = self._nursery = None
         self._up = trio.Event()
 
-    async def _live(self, before: trio.Event, gone: trio.Event, scope: trio.CancelScope) -> None:
+    async def _live(self, before: trio.Event, gone: trio.Event, scope: trio.CancelScope, stop: trio.Event) -> None:
         HOST.set(self.name)
         try:
-            with scope:
+            with trio.move_on_after(LONGEST_END, shield=True):  # two at once on one store is one too many
                 await before.wait()
+            with scope:
                 self._world.network.lighten(self.name)
-                while not self._stop.is_set():
+                while not stop.is_set():
                     try:
-                        await self._run()
+                        await self._run(stop)
                     except StoreError as exc:
                         self._lies_down()
                         self._world.trace.add(f"{self.name} is brought down by its store: {exc}")
                         with trio.move_on_after(RETRY):
-                            await self._stop.wait()
+                            await stop.wait()
         except StoreError:  # in the middle of a crash
             assert scope.cancel_called
         finally:
             gone.set()
         self._world.trace.add(f"{self.name} is gone")
 
-    async def _run(self) -> None:
+    async def _run(self, stop: trio.Event) -> None:
         world = self._world
         self.disk = FaultyStore(self.store, delay=self._store_delay, rng=self._rng)
         self.break_store(writes=self._wishes[0], reads=self._wishes[1])
@@ -226,7 +229,7 @@ class WorldPeer:
                     nursery.start_soon(self._dial, ebt, other)
                 world.trace.add(f"{self.name} is up")
                 self._up.set()
-                await self._stop.wait()
+                await stop.wait()
         except* StoreError as group:
             raise _first(group) from None
 

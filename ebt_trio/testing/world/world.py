@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import ExitStack
 from random import Random
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -21,9 +21,11 @@ from ...errors import EBTError
 from ...identity import Identity
 from ...stores.memory import MemoryStore
 from . import sockets
+from .faults import Faults
 from .judge import WorldBroken, differences
+from .logs import errors_break
 from .network import Network
-from .peers import WorldPeer
+from .peers import LONGEST_END, WorldPeer
 from .pipes import Conditions
 from .seeding import seeded
 from .steps import Step, do
@@ -32,8 +34,6 @@ from .trace import Trace
 __all__ = ["World", "run_world"]
 
 T = TypeVar("T")
-PATIENCE: Final = 60.0
-"""Seconds that peers may take to end."""
 LINES: Final = 40
 _ADDRESS: Final = re.compile(r"([\d.]+):\d+$")
 
@@ -59,7 +59,7 @@ def run_world(
         return trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-class World:
+class World(Faults):
     """Peers on hosts of their own, on a network that fails as it is told to.
 
     ::
@@ -102,7 +102,7 @@ class World:
         self._nursery: trio.Nursery | None = None
         self._ended = trio.Event()
         self._failure: BaseException | None = None
-        self._handler = _Handler(self)
+        self._watching = ExitStack()
         self._running = beside(self._main, self._stop, "the world")
         self._opened = trio.Event()
 
@@ -110,8 +110,7 @@ class World:
 
     async def __aenter__(self) -> World:
         sockets.install(self.network)
-        for name in _LOGS:
-            logging.getLogger(name).addHandler(self._handler)
+        self._watching.enter_context(errors_break(self.fail))
         await self._running.__aenter__()
         await self._opened.wait()
         return self
@@ -121,11 +120,8 @@ class World:
     ) -> bool | None:
         if isinstance(value, Exception):
             value.add_note(self.report())
-        try:
+        with self._watching:
             return await self._running.__aexit__(kind, value, traceback)
-        finally:
-            for name in _LOGS:
-                logging.getLogger(name).removeHandler(self._handler)
 
     async def _main(self) -> None:
         try:
@@ -133,12 +129,12 @@ class World:
                 self._nursery = nursery
                 self._opened.set()
                 await self._ended.wait()
-                with trio.move_on_after(PATIENCE) as patience:
+                with trio.move_on_after(LONGEST_END) as patience:
                     for peer in self.peers.values():
                         await peer.wait_gone()
                 nursery.cancel_scope.cancel()
                 if patience.cancelled_caught:
-                    self.fail(WorldBroken(f"not ended after {PATIENCE:g} seconds: {list(self.peers.values())}"))
+                    self.fail(WorldBroken(f"not ended after {LONGEST_END:g} seconds: {list(self.peers.values())}"))
         except BaseException as exc:
             raise self._failure or exc from None
         if self._failure is not None:
@@ -254,47 +250,7 @@ class World:
             except EBTError:
                 continue
 
-    # -- what goes wrong
-
-    def cut(self, a: str, b: str) -> None:
-        """Reset what connections these two have; whoever dials does so again."""
-        self.network.cut(a, b)
-
-    def truncate(self, a: str, b: str, size: int) -> None:
-        """Reset them after so many bytes more in each direction, wherever in a frame that is."""
-        self.network.truncate(a, b, size)
-
-    def down(self, a: str, b: str) -> None:
-        """Reset their connections, and refuse new ones, until :meth:`up`."""
-        self.network.down(a, b, True)
-
-    def up(self, a: str, b: str) -> None:
-        """End :meth:`down`."""
-        self.network.down(a, b, False)
-
-    def freeze(self, a: str, b: str) -> None:
-        """From now on nothing comes through between them, and nobody is told, until :meth:`thaw`."""
-        self.network.silence(a, b, True)
-
-    def thaw(self, a: str, b: str) -> None:
-        """End :meth:`freeze`: what was on its way arrives, as with TCP."""
-        self.network.silence(a, b, False)
-
-    def stop(self, name: str) -> None:
-        """A host stands still: its links are there, and nothing comes of it, until :meth:`go`."""
-        self.network.stop(name, True)
-
-    def go(self, name: str) -> None:
-        """End :meth:`stop`."""
-        self.network.stop(name, False)
-
-    def heal(self) -> None:
-        """All that is wrong ends: links are up, stores work, who is down starts."""
-        self.trace.add("-- all faults end")
-        self.network.heal()
-        for peer in self.peers.values():
-            peer.break_store()
-            peer.start()
+    # -- what is done, and what must come of it
 
     async def play(self, steps: Iterable[Step]) -> None:
         """Do what the steps say, one by one; they are plain data: ``("append", "alice", 3)``, ``("wait", 0.5)``.
@@ -305,8 +261,6 @@ class World:
             self.steps.append(step)
             self.trace.add(f"-- {step}")
             await do(self, step)
-
-    # -- what must come of it
 
     async def settle(self, patience: float = 600.0, quiet: float = 2.0) -> None:
         """Wait until everybody holds what is wanted of whoever is up, and nothing is said for ``quiet`` seconds.
@@ -340,18 +294,3 @@ class World:
 
 
 _NEVER: Final = {What.INVALID, What.FORKED, What.TOO_LARGE, What.REFUSED}
-_LOGS: Final = ("ebt_trio", "ebt_transports")
-
-
-class _Handler(logging.Handler):
-    """What is logged as an error is a bug."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.ERROR:
-            failure = WorldBroken(f"logged: {record.getMessage()}")
-            failure.__cause__ = record.exc_info[1] if record.exc_info else None
-            self._world.fail(failure)
