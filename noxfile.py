@@ -112,6 +112,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def world(session: nox.Session) -> None:
+    """Whole peers in virtual time, on links, hosts and stores that fail; ``-- --seed N --trace`` replays one."""
+    session.install(".[identity]")
+    session.run("python", "-m", "ebt_trio.testing.world", *(session.posargs or ["--seeds", "1000"]))
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Every line and branch of the core, by its unit tests."""
     session.install("-e", ".[test]", "coverage>=7.4")

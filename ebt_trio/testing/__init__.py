@@ -7,5 +7,20 @@ from .links import LinkEnd, connected, link
 from .simulation import Simulation
 from .stores import check_store
 from .transports import check_transport
+from .world import Conditions, FaultyStore, World, WorldBroken, WorldPeer, run_world
 
-__all__ = ["InvariantBroken", "LinkEnd", "Simulation", "check_store", "check_transport", "connected", "link"]
+__all__ = [
+    "Conditions",
+    "FaultyStore",
+    "InvariantBroken",
+    "LinkEnd",
+    "Simulation",
+    "World",
+    "WorldBroken",
+    "WorldPeer",
+    "check_store",
+    "check_transport",
+    "connected",
+    "link",
+    "run_world",
+]
