@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from ebt_trio import EBT, MemoryStore, SQLiteStore, StoreError, TransportError, connect
+from ebt_trio.testing import check_store
 from ebt_trio.testing.world import Conditions, FaultyStore, World, WorldBroken, run_world
 
 Body = Callable[[World], Awaitable[None]]
@@ -184,6 +185,10 @@ def test_a_store_that_fails_for_a_while() -> None:
         world.assert_equal()
 
     run_world(body)
+
+
+async def test_a_faulty_store_is_a_store() -> None:
+    await check_store(lambda name: FaultyStore(MemoryStore()))
 
 
 async def test_a_store_without_power() -> None:

@@ -21,6 +21,11 @@ def test_everything_arrives(seed: int) -> None:
     run(draw(seed, SMALL), seed)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_everything_arrives_though_minds_change(seed: int) -> None:
+    run(draw(seed, Settings(peers=(2, 4), steps=14, flips=True)), seed)
+
+
 def test_a_scenario_is_drawn_from_its_seed() -> None:
     assert draw(5) == draw(5)
     assert draw(5) != draw(6)

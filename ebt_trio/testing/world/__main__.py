@@ -18,9 +18,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this one only")
     parser.add_argument("--peers", type=int, nargs=2, default=(2, 6), metavar=("MIN", "MAX"))
     parser.add_argument("--steps", type=int, default=24, help="how many things happen in a run")
+    parser.add_argument("--flips", action="store_true", help="peers stop following each other, and begin again")
     parser.add_argument("--trace", action="store_true", help="print the scenario, and all that happened")
     options = parser.parse_args()
-    settings = Settings(peers=tuple(options.peers), steps=options.steps)
+    settings = Settings(peers=tuple(options.peers), steps=options.steps, flips=options.flips)
     seeds = [options.seed] if options.seed is not None else range(options.start, options.start + options.seeds)
     failed: list[int] = []
     counts: Counter[str] = Counter()
@@ -55,7 +56,10 @@ def main() -> int:
 def replay(seed: int, settings: Settings) -> str:
     """The command that runs one seed again."""
     low, high = settings.peers
-    return f"python -m ebt_trio.testing.world --seed {seed} --peers {low} {high} --steps {settings.steps} --trace"
+    flips = " --flips" if settings.flips else ""
+    return (
+        f"python -m ebt_trio.testing.world --seed {seed} --peers {low} {high} --steps {settings.steps}{flips} --trace"
+    )
 
 
 def _kinds(scenario: Scenario) -> list[str]:

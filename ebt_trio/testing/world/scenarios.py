@@ -37,6 +37,8 @@ class Settings:
     """share of worlds whose peers have keys"""
     files: float = 0.15
     """share of peers whose store is a file"""
+    flips: bool = False
+    """whether peers stop following each other, and begin again"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,13 @@ def draw(seed: int, settings: Settings | None = None) -> Scenario:
             name,
             "file" if rng.random() < settings.files else "memory",
             rng.choice([0.0, 0.0, 0.0, 0.004, 0.05]),
-            None,
+            names if settings.flips else None,
         )
         for name in names
     ]
     steps: list[Step] = []
     for _ in range(settings.steps):
-        steps.append(_step(rng, names, sorted(pairs)))
+        steps.append(_step(rng, names, sorted(pairs), settings.flips))
         if rng.random() < 0.8:
             steps.append(("wait", round(rng.expovariate(1 / settings.step), 3)))
     return Scenario(rng.random() < settings.signed, peers, links, steps)
@@ -91,8 +93,9 @@ def _weather(rng: Random) -> dict[str, Any]:
     )
 
 
-def _step(rng: Random, names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Step:
-    kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
+def _step(rng: Random, names: Sequence[str], pairs: Sequence[tuple[str, str]], flips: bool) -> Step:
+    kinds = _KINDS | _FLIPS if flips else _KINDS
+    kind = rng.choices(list(kinds), list(kinds.values()))[0]
     peer, pair = rng.choice(names), rng.choice(pairs)
     match kind:
         case "append":
@@ -103,6 +106,8 @@ def _step(rng: Random, names: Sequence[str], pairs: Sequence[tuple[str, str]]) -
             return (kind, *pair, rng.choice([1, 2, 10, 50, 500]))
         case "cut" | "down" | "up" | "freeze" | "thaw" | "dial":
             return (kind, *pair)
+        case "follow" | "unfollow":
+            return (kind, peer, rng.choice(names))
         case "store":
             return (kind, peer, rng.choice(["fine", "fine", "full", "unreadable", "broken"]))
         case _:
@@ -128,6 +133,7 @@ _KINDS: Final = {
     "store": 6,
 }
 """How often each kind of step is drawn."""
+_FLIPS: Final = {"follow": 12, "unfollow": 12}
 
 
 def run(scenario: Scenario, seed: int, *, lines: int = LINES) -> World:
@@ -165,6 +171,10 @@ async def run_in(world: World, scenario: Scenario, folder: Path) -> None:
         world.link(a, b, both=both, **conditions)
     await world.play(scenario.steps)
     world.heal()
+    for peer in world.peers.values():
+        if peer.follow is not None:
+            for name in world.peers:
+                peer.want(name, True)
     await world.settle(SETTLE)
     await check_contents(world.peers)
     pairs = [(a, b) for a, b, *_ in scenario.links]

@@ -90,6 +90,7 @@ class FaultyStore(Store):
 
     async def wait_changes(self) -> Changes:
         if not self._notices:
+            await self.inner.follows(None, 0)  # raises if it is not open
             await trio.sleep_forever()
         return await self.inner.wait_changes()
 
