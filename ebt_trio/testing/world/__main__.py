@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import sys
 import time
 from collections import Counter
+from typing import Final
 
 from .scenarios import Scenario, Settings, draw, run
 from .world import LINES
+
+LONGEST: Final = 120
+"""Seconds of real time after which a run is taken to hang: then its stack is printed, and all ends."""
 
 
 def main() -> int:
@@ -28,6 +33,8 @@ def main() -> int:
     frames, longest, began, last = 0, 0.0, time.monotonic(), time.monotonic()
     for done, seed in enumerate(seeds, 1):
         scenario, started = draw(seed, settings), time.monotonic()
+        print(f"seed {seed}", end="\r", file=sys.stderr, flush=True)  # which one it was, if it hangs
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
         try:
             world = run(scenario, seed, lines=10**6 if options.trace else LINES)
         except Exception as error:
@@ -45,6 +52,7 @@ def main() -> int:
         if now - last > 10:
             last = now
             print(f"{done} seeds, {len(failed)} failed, {frames} frames", file=sys.stderr)
+    faulthandler.cancel_dump_traceback_later()
     took = time.monotonic() - began
     print(
         f"{len(seeds)} seeds, {len(failed)} failed{f': {failed}' if failed else ''}, {frames} frames, "
