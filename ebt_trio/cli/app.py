@@ -20,6 +20,7 @@ __all__ = ["cli", "run"]
 
 COMMANDS: Final = {
     "demo": "demo:demo",
+    "simulate": "simulate:simulate",
     "init": "init:init",
     "id": "init:id_",
     "append": "append:append",
@@ -64,6 +65,7 @@ _SILENT: Final = logging.NullHandler()
     \b
     Examples:
       ebt demo                                      watch it work
+      ebt simulate --html tree.html                 watch how, in a network of any size
       ebt init                                      make a key and a store
       ebt append "hello"                            write to your feed
       ebt follow FEED                               replicate a feed from now on

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ...core.types import FeedId, PeerId, Run
@@ -31,10 +31,9 @@ __all__ = ["FORMAT", "TICK", "Recorder"]
 FORMAT: Final = 1
 TICK: Final = 0.0001
 """Seconds."""
-LOST: Final = -1
-OPEN: Final = -1
+NEVER: Final = -1
 
-_LINK: Final = re.compile(r"([^\s=>]+)[=>]([^\s=>]+) (connect|cut|bye)\b")
+_LINK: Final = re.compile(r"([^\s=>]+)[=>]([^\s=>]+) (connect|cut|lost|bye)\b")
 _PEER: Final = re.compile(r"(\S+) (crashes|goes mute|restarts)$")
 
 
@@ -58,28 +57,34 @@ class Recorder(Watch):
         """Something that people should find on the time line."""
         self._marks.append((ticks(now), text))
 
-    def recording(self, end: float, latencies: Mapping[tuple[PeerId, PeerId], float]) -> dict[str, Any]:
+    def recording(self, start: float, end: float, latencies: Mapping[tuple[PeerId, PeerId], float]) -> dict[str, Any]:
         """All of it, ready for JSON.
 
-        :param end: when the simulation ended, in seconds
+        :param start: its time 0, in seconds; what was before is then
+        :param end: its end, in seconds
         :param latencies: of links, in seconds
         """
         links = self._links
+        first = ticks(start)
+
+        def since(now: int) -> int:
+            return now if now == NEVER else max(0, now - first)
+
         return {
             "format": FORMAT,
             "tick": TICK,
-            "end": ticks(end),
+            "end": since(ticks(end)),
             "peers": len(self._number),
-            "down": self._down,
+            "down": [[peer, since(at), since(until)] for peer, at, until in self._down],
             "links": {
                 "a": [self._number[link.a] for link in links],
                 "b": [self._number[link.b] for link in links],
                 "latency": [ticks(_latency(latencies, link)) for link in links],
-                "opened": [link.opened for link in links],
-                "closed": [link.closed for link in links],
+                "opened": [since(link.opened) for link in links],
+                "closed": [since(link.closed) for link in links],
             },
-            "marks": self._marks,
-            "feeds": [feed.tables() for feed in self._feeds.values()],
+            "marks": [[since(at), text] for at, text in self._marks],
+            "feeds": [feed.tables(since) for feed in self._feeds.values()],
         }
 
     # -- what the simulation tells
@@ -123,12 +128,12 @@ class Recorder(Watch):
             self._links.append(_LinkRecord(a, b, now))
         else:
             link = self._links[self._link_of[pair]]
-            if link.closed == OPEN:
+            if link.closed == NEVER:
                 link.closed = now
 
     def _peer_happened(self, now: int, peer: int, what: str) -> None:
         if what != "restarts":
-            self._down.append([peer, now, OPEN])
+            self._down.append([peer, now, NEVER])
             return
         for row in reversed(self._down):
             if row[0] == peer:
@@ -147,7 +152,7 @@ class _LinkRecord:
         self.a = a
         self.b = b
         self.opened = opened
-        self.closed = OPEN
+        self.closed = NEVER
 
 
 class _FeedRecord:
@@ -166,7 +171,7 @@ class _FeedRecord:
         """end → rows of ``_sent`` that have not arrived, the oldest first: links keep the order"""
 
     def send(self, now: int, end: int, first: int, count: int) -> None:
-        row = [now, LOST, end, first, count, 0]
+        row = [now, NEVER, end, first, count, 0]
         self._sent.append(row)
         self._under_way.setdefault(end, deque()).append(row)
 
@@ -183,13 +188,13 @@ class _FeedRecord:
             self._appended.extend([now] * (head - len(self._appended)))
         self._stored.append((now, peer, head))
 
-    def tables(self) -> dict[str, Any]:
+    def tables(self, since: Callable[[int], int]) -> dict[str, Any]:
         return {
             "author": self._author,
-            "appended": self._appended,
-            "asked": _columns(("at", "end", "eager"), self.asked),
-            "sent": _columns(("at", "took", "end", "first", "count", "new"), self._sent),
-            "stored": _columns(("at", "peer", "head"), self._stored),
+            "appended": [since(at) for at in self._appended],
+            "asked": _columns(("at", "end", "eager"), self.asked, since),
+            "sent": _columns(("at", "took", "end", "first", "count", "new"), self._sent, since),
+            "stored": _columns(("at", "peer", "head"), self._stored, since),
         }
 
 
@@ -198,10 +203,10 @@ def ticks(seconds: float) -> int:
     return round(seconds / TICK)
 
 
-def _columns(names: Sequence[str], rows: Sequence[Sequence[int]]) -> dict[str, list[int]]:
+def _columns(names: Sequence[str], rows: Sequence[Sequence[int]], since: Callable[[int], int]) -> dict[str, list[int]]:
     """A list a column; the first one as differences."""
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-    at = columns[0]
+    at = [since(now) for now in columns[0]]
     columns[0] = [now - before for now, before in zip(at, [0, *at], strict=False)]
     return dict(zip(names, columns, strict=True))
 

@@ -12,9 +12,16 @@ const REACH = 18;
 /** CSS pixels within which a peer is meant. */
 const THUMB = 8;
 
+const LAYOUTS = {
+  rings: (recording, feed) => rings(recording, feed, calm(recording)),
+  end: (recording, feed) => rings(recording, feed, recording.end),
+  map,
+};
+
 const $ = (id) => document.getElementById(id);
 const PLAY = '<svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true"><path d="M4 2l12 7-12 7z"/></svg>';
 const PAUSE = '<svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true"><path d="M3 2h4v14H3zM11 2h4v14h-4z"/></svg>';
+const next = (list, one) => list[(list.indexOf(one) + 1) % list.length];
 const count = (number) => number.toLocaleString("en");
 
 class Page {
@@ -48,10 +55,8 @@ class Page {
     this.layout = layout;
     $("feed").value = feed;
     $("layout").value = layout;
-    const name = layout === "rings" ? `rings ${this.recording.feeds[feed].author}` : "map";
-    if (!this.layouts.has(name)) {
-      this.layouts.set(name, layout === "rings" ? rings(this.recording, this.recording.feeds[feed]) : map(this.recording));
-    }
+    const name = layout === "map" ? layout : `${layout} ${feed}`;
+    if (!this.layouts.has(name)) this.layouts.set(name, LAYOUTS[layout](this.recording, feed));
     this.places = this.layouts.get(name);
     this.quiet = quiet(this.recording, this.recording.feeds[feed]);
     this.near = d3.quadtree(this.places.map(({ x, y }, peer) => [x, y, peer]));
@@ -59,7 +64,7 @@ class Page {
   }
 
   seek(seconds) {
-    this.time = Math.min(this.recording.end, Math.max(0, seconds / this.recording.tick));
+    this.time = Math.min(this.recording.end, Math.max(0, Math.round(seconds / this.recording.tick)));
     this.show();
   }
 
@@ -73,7 +78,8 @@ class Page {
   }
 
   resize() {
-    this.drawing.measure();
+    const legend = $("legend").open && innerWidth > 900 ? $("legend").offsetWidth + 12 : 0;
+    this.drawing.measure(legend);
     this.show();
   }
 
@@ -177,6 +183,7 @@ class Page {
     $("theme").addEventListener("click", () => this.dress(this.isDark() ? "light" : "dark"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.resize());
     new ResizeObserver(() => this.resize()).observe($("network"));
+    $("legend").addEventListener("toggle", () => this.resize());
     addEventListener("keydown", (event) => this._key(event));
     const network = $("network");
     network.addEventListener("pointermove", (event) => event.pointerType === "mouse" && !event.buttons && this._point(event));
@@ -188,7 +195,7 @@ class Page {
   _follow(wish) {
     if (wish.has("theme")) this.dress(wish.get("theme"));
     const feed = Math.min(Number(wish.get("feed")) || 0, this.recording.feeds.length - 1);
-    this.choose(feed, wish.get("layout") === "map" ? "map" : $("layout").dataset.first || "rings");
+    this.choose(feed, wish.get("layout") in LAYOUTS ? wish.get("layout") : $("layout").dataset.first);
     this.seek(Number(wish.get("t")) || 0);
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches || wish.has("t") || wish.get("play") === "0";
     this.play(!calm);
@@ -246,7 +253,7 @@ class Page {
       "=": () => this._faster(1),
       "-": () => this._faster(-1),
       f: () => this.choose((this.feed + 1) % this.recording.feeds.length, this.layout),
-      l: () => this.choose(this.feed, this.layout === "rings" ? "map" : "rings"),
+      l: () => this.choose(this.feed, next(Object.keys(LAYOUTS), this.layout)),
       0: () => d3.select($("network")).transition().duration(250).call(this.zoom.transform, d3.zoomIdentity),
     };
     const deed = deeds[key.length === 1 ? key.toLowerCase() : key];

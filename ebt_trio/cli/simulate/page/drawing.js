@@ -5,7 +5,8 @@ const YOUNG = 0.6;
 /** Seconds for which one sees that a link has just become eager. */
 const GLOW = 0.12;
 /** Seconds for which one sees that a message has just come. */
-const AGES = 4;
+const MANY = 400;
+/** Peers, from which on lines must be lighter. */
 
 const COLOURS = ["paper", "ink", "soft", "lazy", "eager", "change", "message", "repeat", "dead", "cut"];
 
@@ -25,15 +26,15 @@ class Drawing {
     this.ticks = (seconds) => seconds / recording.tick;
   }
 
-  /** Take the size that the page gives to the canvas. */
-  measure() {
+  /** Take the size that the page gives to the canvas; so many pixels at the left are covered. */
+  measure(covered) {
     const { width, height } = this.canvas.getBoundingClientRect();
     this.ratio = Math.min(devicePixelRatio || 1, 3);
     this.canvas.width = Math.max(1, Math.round(width * this.ratio));
     this.canvas.height = Math.max(1, Math.round(height * this.ratio));
     const margin = Math.min(width, height) < 500 ? 16 : 32;
-    this.base = Math.max(50, Math.min(width, height) / 2 - margin) / RADIUS;
-    this.centre = [width / 2, height / 2];
+    this.base = Math.max(50, Math.min(width - covered, height) / 2 - margin) / RADIUS;
+    this.centre = [(width + covered) / 2, height / 2];
     this.colours = coloursOf(this.canvas);
   }
 
@@ -55,7 +56,7 @@ class Drawing {
   draw(instant, places) {
     const { context, ratio, view } = this;
     this.places = places;
-    const pixels = Math.min(9, Math.max(1.9, 0.2 * spacing(this.recording.peers) * this.base)) * view.k ** 0.6;
+    const pixels = Math.min(7.5, Math.max(1.9, 0.2 * spacing(this.recording.peers) * this.base)) * view.k ** 0.6;
     this.radius = pixels / this.scale;
     this.pixel = 1 / this.scale;
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -89,29 +90,30 @@ class Drawing {
     context.stroke();
   }
 
-  /** Wedges: broad where the messages come from. */
+  /** Wedges: broad where the messages come from. Those that are new wear a coat of another colour, which wears off. */
   _eager(instant) {
+    const { context } = this;
     const young = this.ticks(YOUNG);
-    for (let age = AGES; age >= 0; age--) {
-      this.context.beginPath();
-      let any = false;
-      for (let row = 0; row < instant.eagerCount; row++) {
-        const since = Math.min(1, (instant.time - instant.eagerSince[row]) / young);
-        if (Math.floor(since * AGES) !== age) continue;
-        this._wedge(instant.eager[row], 1);
-        any = true;
-      }
-      if (!any) continue;
-      this.context.fillStyle = mixed(this.colours.change, this.colours.eager, age / AGES);
-      this.context.fill();
+    context.beginPath();
+    for (let row = 0; row < instant.eagerCount; row++) this._wedge(instant.eager[row], 1);
+    context.fillStyle = this.colours.eager;
+    context.globalAlpha = this.recording.peers > MANY ? 0.8 : 1;
+    context.fill();
+    context.globalAlpha = 1;
+    context.beginPath();
+    for (let row = 0; row < instant.eagerCount; row++) {
+      const age = (instant.time - instant.eagerSince[row]) / young;
+      if (age < 1) this._wedge(instant.eager[row], 1.25 * (1 - age ** 2));
     }
+    context.fillStyle = this.colours.change;
+    context.fill();
   }
 
   _wedge(end, strength) {
     const { context, places, recording } = this;
     const [from, to] = [places[recording.from(end)], places[recording.to(end)]];
     const length = Math.hypot(to.x - from.x, to.y - from.y) || 1;
-    const broad = (strength * Math.max(0.42 * this.radius, 0.75 * this.pixel)) / length;
+    const broad = (strength * Math.max(0.36 * this.radius, 0.5 * this.pixel)) / length;
     const [acrossX, acrossY] = [-(to.y - from.y) * broad, (to.x - from.x) * broad];
     context.moveTo(from.x + acrossX, from.y + acrossY);
     context.lineTo(to.x + acrossX * 0.22, to.y + acrossY * 0.22);
@@ -221,5 +223,3 @@ class Drawing {
     this.context.arc(x, y, radius, 0, 2 * Math.PI);
   }
 }
-
-const mixed = (from, to, share) => (share >= 1 ? to : d3.interpolateRgb(from, to)(share));

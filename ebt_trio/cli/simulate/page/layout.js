@@ -2,6 +2,8 @@
 /* Where peers are drawn, on a disc of radius 1000. No chance: the same recording is the same picture. */
 
 const RADIUS = 1000;
+const DETOUR = 5000;
+/** Ticks. */
 
 /** Neighbours of each peer: [peer, link] pairs, of the links that count. */
 function neighbours(recording, counts) {
@@ -14,8 +16,8 @@ function neighbours(recording, counts) {
   return found;
 }
 
-/** How far everybody is from one, along the fastest way, and over whom. */
-function fastest(recording, near, from) {
+/** How far everybody is from one, along the fastest way, and over whom; links that are not `good` are a detour. */
+function fastest(recording, near, from, good) {
   const far = new Float64Array(recording.peers).fill(Infinity);
   const over = new Int32Array(recording.peers).fill(NONE);
   const buckets = [[from]];
@@ -24,7 +26,7 @@ function fastest(recording, near, from) {
     for (const peer of buckets[time] ?? []) {
       if (far[peer] < time) continue;
       for (const [other, link] of near[peer]) {
-        const there = time + Math.max(1, recording.links.latency[link]);
+        const there = time + Math.max(1, recording.links.latency[link]) + (good.has(link) ? 0 : DETOUR);
         if (there >= far[other]) continue;
         far[other] = there;
         over[other] = peer;
@@ -35,12 +37,14 @@ function fastest(recording, near, from) {
   return { far, over };
 }
 
-/** The author in the middle; who can be reached sooner is nearer. A message spreads like a ring on water. */
-function rings(recording, feed) {
-  const { author } = feed;
-  const start = feed.appended.length ? feed.appended[0] : recording.end;
-  const near = neighbours(recording, (link) => recording.links.opened[link] <= start);
-  const { far, over } = fastest(recording, near, author);
+/** The author in the middle; who gets its messages sooner is nearer. They spread like a ring on water.
+    Whoever hangs together in the tree, as it was then, lies together. */
+function rings(recording, index, time) {
+  const { author } = recording.feeds[index];
+  const instant = recording.at(time, index);
+  const tree = new Set(Array.from(instant.eager.subarray(0, instant.eagerCount), (end) => end >> 1));
+  const near = neighbours(recording, (link) => recording.links.opened[link] <= time);
+  const { far, over } = fastest(recording, near, author, tree);
   const order = Array.from(far.keys()).sort((one, other) => far[one] - far[other] || one - other);
   const children = Array.from(far, () => []);
   for (const peer of order) if (over[peer] !== NONE) children[over[peer]].push(peer);
@@ -64,17 +68,20 @@ function rings(recording, feed) {
     Object.assign(nodes[peer], { ring: radius, x: radius * Math.cos(angle[peer]), y: radius * Math.sin(angle[peer]) });
   });
   nodes[author].fx = nodes[author].fy = 0;
-  const tree = order.filter((peer) => over[peer] !== NONE).map((peer) => ({ source: over[peer], target: peer }));
+  const branches = order.filter((peer) => over[peer] !== NONE).map((peer) => ({ source: over[peer], target: peer }));
   return relax(nodes, 120, {
     ring: d3.forceRadial((node) => node.ring).strength(0.6),
     apart: d3.forceCollide(0.47 * spacing(recording.peers)).strength(0.7),
-    tree: d3.forceLink(tree).distance(0.6 * spacing(recording.peers)).strength(0.04),
+    branches: d3.forceLink(branches).distance(0.6 * spacing(recording.peers)).strength(0.04),
   });
 }
 
+/** A tree that has formed: before anything fails. */
+const calm = (recording) => Math.min(recording.end, ...recording.marks.map(([at]) => at - 1));
+
 /** Who is linked is near: the shape of the network. Pivots (Brandes and Pich) give the whole, springs the detail. */
 function map(recording) {
-  const near = neighbours(recording, (link) => recording.links.opened[link] <= recording.end / 4);
+  const near = neighbours(recording, (link) => recording.links.opened[link] <= calm(recording));
   const nodes = pivots(recording, near).map(([x, y]) => ({ x, y }));
   const links = [];
   near.forEach((list, peer) => list.forEach(([other]) => peer < other && links.push({ source: peer, target: other })));

@@ -1,0 +1,132 @@
+"""What is told about a simulation: tables for people, JSON for programs, a meter while it runs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ..demo.show import table
+from ..tables import plural
+from .play import Blow, Played, Setting
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Meter", "as_json", "print_tables", "subtitle", "title"]
+
+
+class Meter:
+    """Shows how far it is on standard error, if that is a terminal, for the length of a ``with`` block."""
+
+    def __init__(self) -> None:
+        self._bar = _bar() if sys.stderr.isatty() else None
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=total, completed=done, said=what)
+            self._bar.refresh()
+
+    def __enter__(self) -> Meter:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar() -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar.add_task("", total=None, said="")
+    return bar
+
+
+def title(setting: Setting) -> str:
+    """What is simulated, in some words."""
+    fails = f"; {setting.fail:.0%} of them fail" if setting.fail else ""
+    return f"{plural(setting.peers, 'peer')}, {plural(setting.messages, 'message')}{fails}"
+
+
+def subtitle(setting: Setting) -> str:
+    """The rest of it."""
+    jitter = f" + {setting.jitter * 1000:g} ms jitter" if setting.jitter else ""
+    redial = "" if setting.redial or not setting.fail else ", nobody redials"
+    return (
+        f"{setting.overlay}, degree {setting.degree} · links {setting.latency}, {setting.low * 1000:g} to "
+        f"{setting.high * 1000:g} ms{jitter} · {plural(setting.senders, 'sender')}, {setting.rate:g} messages a second"
+        f"{redial} · seed {setting.seed}"
+    )
+
+
+def as_json(played: Played) -> dict[str, Any]:
+    """The setting, all measures, and the failure, if there was one. Times in seconds."""
+    setting, measures = asdict(played.setting), played.measures.as_dict()
+    blow = None if played.blow is None else asdict(played.blow)
+    if blow is not None:
+        blow["finally"] = blow.pop("finally_")
+    return setting | {"links": played.links} | measures | {"notes_per_delivery": measures["notes"], "failure": blow}
+
+
+def print_tables(played: Played) -> None:
+    """On standard output."""
+    console = Console(highlight=False)
+    console.print(f"{title(played.setting)}\n{subtitle(played.setting)}\n", soft_wrap=True, markup=False)
+    console.print(table(["measure", ">value", "what that is"], _rows(played)))
+    if played.blow is not None:
+        console.print()
+        console.print(table(["after the failure", ">value", "what that is"], _blow_rows(played.blow, played)))
+
+
+def _rows(played: Played) -> list[list[str]]:
+    measures = played.measures
+    rows = [
+        ["reliability", _share(measures.reliability), "of the live peers get a message"],
+        ["RMR", f"{measures.rmr:.4f}", "payloads received in vain, for each that was not"],
+        ["  of the first message", f"{measures.rmr_first:.4f}", "while the tree forms"],
+        ["LDH", f"{measures.ldh:.1f}", "links to the peer that is furthest"],
+        ["delivery", _ms(measures.delivery), "from the author to a peer"],
+        ["  to the last peer", _ms(measures.delivery_last), ""],
+    ]
+    if measures.stretch:
+        rows += [["stretch", f"{measures.stretch:.3f}", "delivery / the shortest way there is, second half"]]
+        rows += [["  of the first message", f"{measures.stretch_first:.3f}", "while the tree forms"]]
+    rows += [
+        ["announcements", f"{measures.notes:.2f}", "entries of notes, per peer and message"],
+        ["ACKs", f"{measures.acks:.2f}", "entries, per peer and message"],
+        ["busiest peer", f"{measures.peer_load:.1f}×", "payloads it sends / its share by links"],
+    ]
+    if played.blow is None:
+        formed = "not yet" if measures.formed is None else f"{measures.formed:.2f} s"
+        rows += [["tree formed after", formed, "nobody has asked for anything since"]]
+    return rows
+
+
+def _blow_rows(blow: Blow, played: Played) -> list[list[str]]:
+    which = f"message {blow.message:,}"
+    return [
+        ["failed", f"{blow.failed:,}", f"of {played.setting.peers:,} peers, as {which} was sent"],
+        ["connected", _share(blow.connected), "of the survivors had a way to the author left"],
+        ["had it at once", _share(blow.at_once), f"{which}: in the usual time and 0.1 s (graft_delay)"],
+        ["3 s later", _share(blow.within), "one stall_timeout"],
+        ["in the end", _share(blow.finally_), ""],
+        ["later messages", _share(blow.later), "the one that reached the fewest"],
+    ]
+
+
+def _share(share: float) -> str:
+    """Rounded down: 100 % are all."""
+    return "100 %" if share >= 1 else f"{int(share * 10000) / 100:.2f} %"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
