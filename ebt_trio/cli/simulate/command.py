@@ -107,7 +107,7 @@ _MOST: Final = 100_000
     callback=_positive,
     default=0.0,
     metavar="P",
-    help="This share of the peers fails at once, just before the middle message is sent. Senders are spared. Default: 0.",
+    help="This share of the peers fails at once, as the middle message is sent. Senders are spared. Default: 0.",
 )
 @click.option(
     "--redial/--no-redial",

@@ -27,8 +27,10 @@ BEFORE: Final = 0.2
 REST: Final = 4.0
 """And after the last; with a failure until it is mended, too."""
 AFTER_FAILURE: Final = 30.0
-ADDRESSES: Final = 20
-"""A peer remembers so many addresses of others: of its neighbours, and of some whom they know."""
+ADDRESSES: Final = 30
+"""A peer remembers so many addresses, besides those of its neighbours."""
+LINKS: Final = 2
+"""With fewer links, it calls one of them: as :meth:`ebt_trio.EBT.dial` does, and as often."""
 DRAWN: Final = 8
 """So many feeds are in a recording at most."""
 
@@ -95,6 +97,8 @@ def play(setting: Setting, *, record: bool = False, told: Callable[[str, int, in
         edges = overlay(setting.overlay, setting.peers, setting.degree, rng)
     except ValueError as exc:
         raise Failure(str(exc), 2) from None
+    except ModuleNotFoundError as exc:
+        raise Failure(f"not installed: {exc.name}; run: pip install 'ebt-trio[simulate]'") from None
     links = latencies(setting.latency, edges, rng, peers=setting.peers, low=setting.low, high=setting.high)
     senders = rng.sample(range(setting.peers), setting.senders)
     network = Network(
@@ -138,16 +142,15 @@ def _posts(setting: Setting, senders: Sequence[int], rng: Random) -> list[Post]:
 
 
 def _remember(network: Network, rng: Random) -> None:
-    """Everybody knows where their neighbours are, and some of those whom these know; who has no link left, dials."""
+    """Everybody knows where their neighbours are, and some others at random; who lacks links, dials."""
     near: list[list[int]] = [[] for _ in network.peers]
     for a, b in network.edges:
         near[a].append(b)
         near[b].append(a)
+    everybody = range(len(network.peers))
     for number, peer in enumerate(network.peers):
-        known = list(near[number])
-        for _ in range(ADDRESSES - len(known)):
-            known.append(rng.choice(near[rng.choice(known)]))
-        peer.dial(*(network.names[other] for other in known), links=min(2, len(near[number])))
+        known = [*near[number], *rng.sample(everybody, min(ADDRESSES, len(everybody)))]
+        peer.dial(*(network.names[other] for other in known), links=min(LINKS, len(near[number])))
 
 
 class _Blow:
@@ -173,8 +176,7 @@ class _Blow:
         network = self._network
         self._struck = len(network.recording.tracks)
         if self._recorder is not None:
-            share = len(self._dead) / len(network.peers)
-            self._recorder.mark(network.sim.now, f"{len(self._dead):,} peers fail ({share:.0%})")
+            self._recorder.mark(network.sim.now, f"{len(self._dead):,} of {len(network.peers):,} peers fail")
         for number in self._dead:
             network.peers[number].crash()
         network.died.update(self._dead)

@@ -1,7 +1,7 @@
 """What the picture shows, written down while a simulation runs: :class:`Recorder`.
 
-A recording is JSON of this form. Times are whole ticks of ``tick`` seconds; lists named ``at`` hold the differences from
-one row to the next, which keeps a hundred thousand rows small. The lists of one table are equally long::
+A recording is JSON of this form. Times are whole ticks of ``tick`` seconds; lists named ``at`` hold the differences
+from one row to the next, which keeps a hundred thousand rows small. The lists of one table are equally long::
 
     {"format": 1, "tick": 0.0001, "end": 91234,
      "peers": 100, "down": [[peer, from, until or -1], …],
@@ -32,6 +32,8 @@ FORMAT: Final = 1
 TICK: Final = 0.0001
 """Seconds."""
 NEVER: Final = -1
+QUIET: Final = 1.0
+"""So many seconds are shown after the last thing that happened."""
 
 _LINK: Final = re.compile(r"([^\s=>]+)[=>]([^\s=>]+) (connect|cut|lost|bye)\b")
 _PEER: Final = re.compile(r"(\S+) (crashes|goes mute|restarts)$")
@@ -52,16 +54,18 @@ class Recorder(Watch):
         """the newest between two"""
         self._down: list[list[int]] = []
         self._marks: list[tuple[int, str]] = []
+        self._last = 0
+        """When anything happened last, in ticks."""
 
     def mark(self, now: float, text: str) -> None:
         """Something that people should find on the time line."""
-        self._marks.append((ticks(now), text))
+        self._marks.append((self._tick(now), text))
 
     def recording(self, start: float, end: float, latencies: Mapping[tuple[PeerId, PeerId], float]) -> dict[str, Any]:
         """All of it, ready for JSON.
 
         :param start: its time 0, in seconds; what was before is then
-        :param end: its end, in seconds
+        :param end: its end, in seconds; sooner, if for long nothing has happened
         :param latencies: of links, in seconds
         """
         links = self._links
@@ -73,7 +77,7 @@ class Recorder(Watch):
         return {
             "format": FORMAT,
             "tick": TICK,
-            "end": since(ticks(end)),
+            "end": since(min(ticks(end), self._last + ticks(QUIET))),
             "peers": len(self._number),
             "down": [[peer, since(at), since(until)] for peer, at, until in self._down],
             "links": {
@@ -96,28 +100,32 @@ class Recorder(Watch):
         for run in runs:
             feed = self._feeds.get(run.feed)
             if feed is not None:
-                feed.send(ticks(now), self._end(sender, receiver), run.first, len(run.payloads))
+                feed.send(self._tick(now), self._end(sender, receiver), run.first, len(run.payloads))
 
     def arrived(self, now: float, receiver: PeerId, sender: PeerId, run: Run, new: int) -> None:
         feed = self._feeds.get(run.feed)
         if feed is not None:
-            feed.arrive(ticks(now), self._end(sender, receiver), run.first, new)
+            feed.arrive(self._tick(now), self._end(sender, receiver), run.first, new)
 
     def stored(self, now: float, peer: PeerId, feed: FeedId, first: int, last: int) -> None:
         kept = self._feeds.get(feed)
         if kept is not None:
-            kept.store(ticks(now), self._number[peer], last)
+            kept.store(self._tick(now), self._number[peer], last)
 
     def asked(self, now: float, peer: PeerId, source: PeerId, feed: FeedId, eager: bool) -> None:
         kept = self._feeds.get(feed)
         if kept is not None:
-            kept.asked.append((ticks(now), self._end(source, peer), int(eager)))
+            kept.asked.append((self._tick(now), self._end(source, peer), int(eager)))
 
     def happened(self, now: float, what: str) -> None:
         if match := _LINK.match(what):
-            self._link_happened(ticks(now), PeerId(match[1]), PeerId(match[2]), match[3])
+            self._link_happened(self._tick(now), PeerId(match[1]), PeerId(match[2]), match[3])
         elif match := _PEER.match(what):
-            self._peer_happened(ticks(now), self._number[PeerId(match[1])], match[2])
+            self._peer_happened(self._tick(now), self._number[PeerId(match[1])], match[2])
+
+    def _tick(self, now: float) -> int:
+        self._last = tick = ticks(now)
+        return tick
 
     # -- links and peers
 

@@ -53,7 +53,7 @@ def _bar() -> Progress:
 
 def title(setting: Setting) -> str:
     """What is simulated, in some words."""
-    fails = f"; {setting.fail:.0%} of them fail" if setting.fail else ""
+    fails = f"; {setting.fail * 100:g} % of them fail" if setting.fail else ""
     return f"{plural(setting.peers, 'peer')}, {plural(setting.messages, 'message')}{fails}"
 
 
@@ -98,7 +98,7 @@ def _rows(played: Played) -> list[list[str]]:
         ["  to the last peer", _ms(measures.delivery_last), ""],
     ]
     if measures.stretch:
-        rows += [["stretch", f"{measures.stretch:.3f}", "delivery / the shortest way there is, second half"]]
+        rows += [["stretch", f"{measures.stretch:.3f}", "delivery / the shortest way, second half"]]
         rows += [["  of the first message", f"{measures.stretch_first:.3f}", "while the tree forms"]]
     rows += [
         ["announcements", f"{measures.notes:.2f}", "entries of notes, per peer and message"],
@@ -116,8 +116,8 @@ def _blow_rows(blow: Blow, played: Played) -> list[list[str]]:
     return [
         ["failed", f"{blow.failed:,}", f"of {played.setting.peers:,} peers, as {which} was sent"],
         ["connected", _share(blow.connected), "of the survivors had a way to the author left"],
-        ["had it at once", _share(blow.at_once), f"{which}: in the usual time and 0.1 s (graft_delay)"],
-        ["3 s later", _share(blow.within), "one stall_timeout"],
+        ["had it at once", _share(blow.at_once), f"{which}: within its usual time + graft_delay"],
+        ["one stall_timeout later", _share(blow.within), ""],
         ["in the end", _share(blow.finally_), ""],
         ["later messages", _share(blow.later), "the one that reached the fewest"],
     ]
