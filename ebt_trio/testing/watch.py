@@ -6,7 +6,7 @@ from typing import Any
 
 from ebt_trio.core.types import FeedId, PeerId, Run
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "Watches"]
 
 
 class Watch:
@@ -37,3 +37,30 @@ class Watch:
 
     def happened(self, now: float, what: str) -> None:
         """Something that is no frame: a peer crashes, appends, follows; a link is made, cut, frozen."""
+
+
+class Watches(Watch):
+    """Several look on: each is told everything, in this order."""
+
+    def __init__(self, *watches: Watch) -> None:
+        self._all = watches
+
+    def sent(self, now: float, sender: PeerId, receiver: PeerId, kind: str, content: Any, size: int) -> None:
+        for watch in self._all:
+            watch.sent(now, sender, receiver, kind, content, size)
+
+    def arrived(self, now: float, receiver: PeerId, sender: PeerId, run: Run, new: int) -> None:
+        for watch in self._all:
+            watch.arrived(now, receiver, sender, run, new)
+
+    def stored(self, now: float, peer: PeerId, feed: FeedId, first: int, last: int) -> None:
+        for watch in self._all:
+            watch.stored(now, peer, feed, first, last)
+
+    def asked(self, now: float, peer: PeerId, source: PeerId, feed: FeedId, eager: bool) -> None:
+        for watch in self._all:
+            watch.asked(now, peer, source, feed, eager)
+
+    def happened(self, now: float, what: str) -> None:
+        for watch in self._all:
+            watch.happened(now, what)

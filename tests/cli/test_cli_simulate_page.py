@@ -30,18 +30,6 @@ FLAGS: Final = [
     *("--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars"),
     "--remote-debugging-pipe",
 ]
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-    "--hide-scrollbars",
-    "--remote-debugging-pipe",
-]
 
 LAUNCH: Final = """
 import fcntl, os, sys

@@ -11,6 +11,7 @@ import click
 from ...testing.networks.latencies import LATENCIES
 from ...testing.networks.overlays import OVERLAYS
 from ..errors import Failure
+from ..tables import bytes_text
 from .picture import page
 from .play import Setting, play
 from .report import Meter, as_json, print_tables, subtitle, title
@@ -171,7 +172,7 @@ def simulate(
     else:
         print_tables(played)
         if html is not None:
-            click.echo(f"\npicture: {html} ({len(text) / 1e6:.1f} MB); open it in a browser")
+            click.echo(f"\npicture: {html} ({bytes_text(html.stat().st_size)}); open it in a browser")
 
 
 def _refuse(setting: Setting, html: Path | None) -> None:

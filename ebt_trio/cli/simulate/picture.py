@@ -61,7 +61,7 @@ def page(recording: Mapping[str, Any], title: str, subtitle: str, layout: str = 
 
 
 def _read(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
+    return (files("ebt_trio.cli.simulate") / "page" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -71,9 +71,11 @@ def subtitle(setting: Setting) -> str:
 def as_json(played: Played) -> dict[str, Any]:
     """The setting, all measures, and the failure, if there was one. Times in seconds."""
     setting, measures = asdict(played.setting), played.measures.as_dict()
-    blow = None if played.blow is None else asdict(played.blow)
-    if blow is not None:
+    blow = None
+    if played.blow is not None:
+        blow = asdict(played.blow) | played.blow.aftermath.as_dict()
         blow["finally"] = blow.pop("finally_")
+        del blow["aftermath"]
     return setting | {"links": played.links} | measures | {"notes_per_delivery": measures["notes"], "failure": blow}
 
 
@@ -112,14 +114,16 @@ def _rows(played: Played) -> list[list[str]]:
 
 
 def _blow_rows(blow: Blow, played: Played) -> list[list[str]]:
-    which = f"message {blow.message:,}"
+    one, which = blow.aftermath, f"message {blow.message:,}"
     return [
         ["failed", f"{blow.failed:,}", f"of {played.setting.peers:,} peers, as {which} was sent"],
-        ["connected", _share(blow.connected), "of the survivors had a way to the author left"],
-        ["had it at once", _share(blow.at_once), f"{which}: within its usual time + graft_delay"],
-        ["one stall_timeout later", _share(blow.within), ""],
-        ["in the end", _share(blow.finally_), ""],
+        ["had it at once", _share(one.at_once), "of the survivors: in 2 × the longest way"],
+        ["  and a graft_delay", _share(one.after_graft), ""],
+        ["after stall_timeout", _share(one.after_stall), ""],
+        ["in the end", _share(one.finally_), f"the last of them after {one.last:.2f} s"],
         ["later messages", _share(blow.later), "the one that reached the fewest"],
+        ["cut off", f"{one.cut_off:,}", f"no way led there; redialling made {plural(blow.links_made, 'link')}"],
+        ["missed", f"{blow.bugs:,}", "could have been reached and were not: 0, or a bug"],
     ]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from ebt_trio.core.config import Config
 from ebt_trio.core.types import FeedId, PeerId
 from ebt_trio.testing.simulation import SimLink, SimPeer, Simulation
+from ebt_trio.testing.watch import Watch, Watches
 
 from .measures import Measures, measure
 from .overlays import Edge
@@ -42,6 +43,7 @@ class Network:
     :param jitter: mean of an exponential delay added to each frame, in seconds
     :param store_delay: how long an append takes to be durable, in seconds
     :param idle: so many feeds more that all follow, and in which nothing happens
+    :param watch: makes another who looks on, from before the first link comes up
     :param simulation: other arguments of :class:`~ebt_trio.testing.Simulation`
     """
 
@@ -56,6 +58,7 @@ class Network:
         jitter: float = 0.0,
         store_delay: float = 0.001,
         idle: int = 0,
+        watch: Callable[[Network], Watch] | None = None,
         config: Config | None = None,
         **simulation: Any,
     ) -> None:
@@ -65,10 +68,9 @@ class Network:
         self.names = [f"{rng.randrange(1 << 32):08x}.{number}" for number in range(peers)]
         self.feeds = list(feeds)
         self.recording = Recording(self.names)
+        looks_on = self.recording if watch is None else Watches(self.recording, watch(self))
         options: dict[str, Any] = {"check": False, "trace": False, "count": False} | simulation
-        self.sim = Simulation(
-            seed, jitter=jitter, store_delay=store_delay, config=config, watch=self.recording, **options
-        )
+        self.sim = Simulation(seed, jitter=jitter, store_delay=store_delay, config=config, watch=looks_on, **options)
         self.store_delay = store_delay
         follow = [self.names[feed] for feed in self.feeds] + [f"idle{number}" for number in range(idle)]
         self.peers: list[SimPeer] = [self.sim.peer(name, follow=follow) for name in self.names]
