@@ -85,6 +85,14 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The picture of ``ebt simulate``; unlike in ``tests``, Chromium or Chrome has to be there."""
+    session.install("-e", ".[test]")
+    test = "tests/cli/test_cli_simulate_page.py"
+    session.run("python", "-m", "pytest", test, *session.posargs, env={"EBT_BROWSER": "required"})
+
+
+@nox.session
 def simulation(session: nox.Session) -> None:
     """Random networks under random faults on the core, in simulated time."""
     session.install(".")

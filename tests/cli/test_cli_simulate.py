@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 A, B, C = PeerId("a"), PeerId("b"), PeerId("c")
 
 
+def _silence(what: str, done: int, total: int) -> None:
+    pass
+
+
 def test_what_it_says_in_json(ebt: Runner) -> None:
     said = json.loads(ebt.ok("simulate", "--peers", "30", "--degree", "4", "--messages", "6", "--json"))
     assert {"peers", "messages", "reliability", "rmr", "ldh", "notes_per_delivery", "seed"} <= set(said)
@@ -215,7 +219,7 @@ def test_a_recording() -> None:
 
 
 def test_a_recording_has_what_was_measured() -> None:
-    played = play(Setting(peers=30, degree=4, senders=10, messages=12, fail=0.2), record=True, told=lambda *_: None)
+    played = play(Setting(peers=30, degree=4, senders=10, messages=12, fail=0.2), record=True, told=_silence)
     recording: dict[str, Any] = played.recording or {}
     assert len(recording["feeds"]) == DRAWN
     assert len(recording["down"]) == 6
