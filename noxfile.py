@@ -88,8 +88,7 @@ def soak(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """The picture of ``ebt simulate``; unlike in ``tests``, Chromium or Chrome has to be there."""
     session.install("-e", ".[test]")
-    test = "tests/cli/test_cli_simulate_page.py"
-    session.run("python", "-m", "pytest", test, *session.posargs, env={"EBT_BROWSER": "required"})
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs, env={"EBT_BROWSER": "required"})
 
 
 @nox.session

@@ -56,6 +56,7 @@ def test_the_same_seed_says_the_same(ebt: Runner) -> None:
     ]
     first, again, other = ebt.ok(*options), ebt.ok(*options), ebt.ok(*options, "--seed", "2")
     assert first == again
+    assert json.loads(first)["jitter"] == 0.02
     assert json.loads(first)["delivery"] != json.loads(other)["delivery"]
 
 
@@ -146,7 +147,8 @@ def test_the_picture_needs_nothing_else(ebt: Runner, tmp_path: Path) -> None:
     said = ebt.ok("simulate", "--peers", "20", "--degree", "4", "--messages", "2", "--html", str(file))
     assert re.search(r"^picture: .*x.html \(1\d\d kB\); open it in a browser$", said, re.MULTILINE), said
     text = file.read_text()
-    assert "default-src 'none'" in text
+    policy = r"default-src 'none'; script-src 'sha256-[^' ]+'; style-src 'sha256-[^' ]+'; img-src data:"
+    assert re.search(rf'<meta http-equiv="Content-Security-Policy" content="{policy}">', text)
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?!data:)[\w/]|@import|url\(""", text.partition("<script")[0])
     assert "Permission to use, copy, modify, and/or distribute this software" in text
     assert not re.search(r"\$[A-Z]+\b", text.partition("<script")[0])

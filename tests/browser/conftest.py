@@ -1,7 +1,4 @@
-"""The picture of ``ebt simulate``, in a real browser without a screen, over its debugging pipe.
-
-Skipped where there is no Chromium or Chrome, unless ``EBT_BROWSER=required``.
-"""
+"""A real browser without a screen, over its debugging pipe; without one, tests skip, unless ``EBT_BROWSER=required``."""
 
 from __future__ import annotations
 
@@ -20,8 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-
-from ebt_trio.cli.app import run
 
 TIMEOUT: Final = 60.0
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -191,132 +186,3 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
     finally:
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Sixty peers, of which a third fails; two feeds."""
-    file = tmp_path_factory.mktemp("picture") / "picture.html"
-    options = ["--peers", "60", "--degree", "4", "--senders", "2", "--messages", "8", "--fail", "0.33", "--seed", "7"]
-    assert run(["simulate", *options, "--html", str(file)]) == 0
-    return file.as_uri()
-
-
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize(("width", "height"), [(1280, 860), (390, 800)])
-def test_edges_are_drawn_and_scrubbing_changes_them(
-    browser: Browser, picture: str, dark: bool, width: int, height: int
-) -> None:
-    browser.events.clear()
-    browser.open(f"{picture}#t=0", width=width, height=height, dark=dark)
-    start = browser.state()
-    browser.value("picture.seek(1.9)")
-    formed = browser.state()
-    assert start["eager"] < formed["eager"] <= 59
-    assert formed["eager"] > 50
-    assert formed["links"] == 120
-    edges = browser.pixels("eager")
-    assert edges > 500
-    browser.value("document.getElementById('slider').value = document.getElementById('slider').max")
-    browser.value("document.getElementById('slider').dispatchEvent(new Event('input'))")
-    healed = browser.state()
-    assert healed["live"] == 40
-    assert healed["has"] == 40
-    assert 30 < healed["eager"] < formed["eager"]
-    assert browser.pixels("eager") != edges
-    assert browser.pixels("dead") > 20
-    assert browser.value("document.documentElement.scrollWidth <= innerWidth")
-    assert browser.complaints() == []
-
-
-def test_every_instant_is_the_same_whichever_way_one_comes(browser: Browser, picture: str) -> None:
-    browser.open(f"{picture}#t=0")
-    end = browser.value("picture.recording.end * picture.recording.tick")
-    times = [0.25 * step for step in range(int(4 * end))]
-    assert len(times) > 15
-
-    def seen(order: list[float]) -> dict[float, Any]:
-        found: dict[float, Any] = {}
-        for seconds in order:
-            browser.value(f"picture.seek({seconds})")
-            found[seconds] = browser.state()
-        return found
-
-    forth = seen(times)
-    assert forth == seen(times[::-1])
-    assert len({json.dumps(state) for state in forth.values()}) == len(times)
-    reached = [state["newest"] for state in forth.values()]
-    assert reached == sorted(reached)
-
-
-def test_messages_travel_and_a_failure_heals(browser: Browser, picture: str) -> None:
-    browser.open(f"{picture}#t=0")
-    browser.value("picture.seek(picture.recording.feeds[0].appended[0] * picture.recording.tick + 0.03)")
-    state = browser.state()
-    assert state["travelling"] > 0
-    assert browser.pixels("message") > 10
-    assert 1 <= state["has"] < 60
-    marks = browser.value("picture.recording.marks.map(([at]) => at * picture.recording.tick)")
-    assert len(marks) == 1
-    browser.value(f"picture.seek({marks[0] - 0.001})")
-    assert browser.state()["live"] == 60
-    browser.value(f"picture.seek({marks[0] + 0.001})")
-    hit = browser.state()
-    assert hit["live"] == 40
-    assert browser.value("document.getElementById('caption').textContent") == "20 of 60 peers fail"
-    browser.value(f"picture.seek({marks[0] + 20})")
-    assert browser.state()["eager"] >= hit["eager"]
-    assert browser.state()["has"] == 40
-
-
-def test_keys_and_buttons(browser: Browser, picture: str) -> None:
-    browser.open(f"{picture}#t=1")
-    assert not browser.state()["playing"]
-    browser.key("ArrowRight")
-    assert browser.state()["seconds"] == pytest.approx(1.01)
-    browser.key("ArrowLeft")
-    assert browser.state()["seconds"] == pytest.approx(1.0)
-    browser.key(" ", " ")
-    browser.wait("picture.seconds > 1.005")
-    assert browser.state()["playing"]
-    browser.key(" ", " ")
-    assert not browser.state()["playing"]
-    browser.key(".", ".")
-    assert browser.value("picture.recording.feeds[0].appended.includes(picture.time)")
-    for layout in ("end", "map", "rings"):
-        browser.key("l", "l")
-        assert browser.state()["layout"] == layout
-    browser.key("f", "f")
-    assert browser.state()["feed"] == 1
-    browser.value("document.getElementById('play').click()")
-    assert browser.value("picture.playing")
-    browser.value("document.getElementById('play').click()")
-    paper = "getComputedStyle(document.body).backgroundColor"
-    before = browser.value(paper)
-    browser.value("document.getElementById('theme').click()")
-    assert browser.value(paper) != before
-
-
-def test_a_peer_tells_about_itself(browser: Browser, picture: str) -> None:
-    browser.open(f"{picture}#t=1.9")
-    browser.state()
-    x, y = browser.value(
-        """(() => {
-            const room = document.getElementById("network").getBoundingClientRect();
-            const author = picture.recording.feeds[0].author;
-            const [x, y] = picture.drawing.toCanvas(picture.places[author]);
-            return [x + room.left, y + room.top];
-        })()"""
-    )
-    browser.click(x, y)
-    browser.state()
-    assert browser.value("document.getElementById('about').hidden") is False
-    assert ", the author" in browser.value("document.getElementById('about').textContent")
-
-
-def test_it_plays_when_it_is_opened_and_stops_at_the_end(browser: Browser, picture: str) -> None:
-    browser.open(picture)
-    browser.wait("picture.playing && picture.time > 0")
-    browser.value("picture.seek(1e9)")
-    browser.wait("!picture.playing")
-    assert browser.state()["seconds"] == pytest.approx(browser.value("picture.recording.end * picture.recording.tick"))
