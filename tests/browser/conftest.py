@@ -1,4 +1,4 @@
-"""A real browser without a screen, over its debugging pipe; without one, tests skip, unless ``EBT_BROWSER=required``."""
+"""A real browser without a screen, over its debugging pipe; without one tests skip, unless EBT_BROWSER=required."""
 
 from __future__ import annotations
 
