@@ -137,8 +137,5 @@ class Feed:
         """Nothing is stored nor on its way there: the feed may still start anywhere."""
         return self.durable == 0 and self.inflight == 0
 
-    def due(self) -> float | None:
-        return self.deadline
-
     def __repr__(self) -> str:
         return f"<Feed {self.id!r} {self.durable}/{self.accepted} {self.class_.value} owner={self.owner}>"

@@ -25,7 +25,7 @@ class Hearing:
 
     def notes(self, event: ev.NotesReceived) -> None:
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         if not event.notes:
@@ -93,7 +93,8 @@ class Hearing:
                 differing.add(number)
             else:
                 yield entry
-        link.memory.heard.put_all(changed, heads)
+        if changed:
+            link.memory.heard.put_all(changed, heads)
 
     def _meet(self, link: Link, id: FeedId, note: int, named: Iterable[FeedId]) -> Feed | None:
         """A feed never heard of, and the others that the frame names: each session makes room for all of them at once.
@@ -166,7 +167,7 @@ class Hearing:
         else:
             link.flags[number] |= WANTS
             link.cursor[number] = sequence
-            link.retries.pop(number, None)
+            link.let_go(link.retries, number)
             if sequence < feed.durable:
                 link.ready[number] = None
                 room.wake(link)
@@ -174,14 +175,15 @@ class Hearing:
             room.put_off(link, feed)
         elif told < 0 or behind:
             room.tell(link, feed)
-        room.owe(link, feed)
+        if told < feed.durable <= sequence:
+            room.owe(link, feed)
         room.ownership.announced(feed, link, room.now)
 
     # -- ACK and START
 
     def acks(self, event: ev.AcksReceived) -> None:
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         link.statistics.acks_received += len(event.acks)
@@ -199,7 +201,7 @@ class Hearing:
     def start(self, event: ev.StartReceived) -> None:
         """The peer has these feeds only from some sequence on."""
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         for id, first in event.firsts.items():
@@ -223,7 +225,7 @@ class Hearing:
 
     def messages(self, event: ev.MessagesReceived) -> None:
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         for run in event.runs:

@@ -56,7 +56,7 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
                 continue
             values.append(head)
             if link.held:
-                link.held.pop(number, None)
+                link.let_go(link.held, number)
                 link.put_off.pop(number, None)
             differs = known != head
             if open_flags[number] != differs:

@@ -90,6 +90,7 @@ class Link:
         "armed",
         "changed",
         "cursor",
+        "deadline",
         "delivered",
         "faults",
         "final_due",
@@ -218,6 +219,8 @@ class Link:
         """Shared feeds on which the two sides differ, or have not both spoken, as far as they were introduced."""
         self.open_since = float("-inf")
         self.synced = False
+        self.deadline: float | None = None
+        """When something held back is due: the earliest of ``held``, ``owed``, ``retries`` and ``unproved``."""
         self.armed: float | None = None
         self.statistics = CoreStatistics()
 
@@ -267,7 +270,12 @@ class Link:
         heard, head = self.heard[number], feed.durable
         if heard == head and self.told[number] == head:
             return False  # all is said, mostly
-        return self.shares(feed) and (heard != head or self.acks or self.told[number] == NONE)
+        return (
+            feed.followed  # as in shares()
+            and heard != DECLINED
+            and number not in self.refused
+            and (heard != head or self.acks or self.told[number] == NONE)
+        )
 
     def shares(self, feed: Feed) -> bool:
         """Both sides replicate the feed, as far as is known."""
@@ -329,23 +337,29 @@ class Link:
             self.window_since = now
             self.window_count = 0
 
-    def due(self) -> float | None:
-        """When something held back is due; each dict is in order of time."""
+    def let_go(self, held: dict[int, float], number: int) -> None:
+        """Hold something back no longer, if it was."""
+        due = held.pop(number, None)
+        if due is not None and due == self.deadline:
+            self.deadline = self.earliest()
+
+    def earliest(self) -> float | None:
+        """What ``deadline`` must be, after something held back is gone; each dict is in order of time."""
         earliest: float | None = None
         for held in (self.held, self.owed, self.retries, self.unproved):
             if held:
-                first = next(iter(held.values()))
-                if earliest is None or first < earliest:
-                    earliest = first
+                for first in held.values():
+                    if earliest is None or first < earliest:
+                        earliest = first
+                    break
         return earliest
 
     def forget(self, number: int) -> None:
         """Drop all that was to be said or sent of a feed."""
-        for things in (self.pending, self.held, self.owed, self.retries, self.ready_acks, self.ready, self.starts):
+        for things in (self.pending, self.ready_acks, self.ready, self.starts, self.put_off, self.proving):
             things.pop(number, None)
-        self.put_off.pop(number, None)
-        self.unproved.pop(number, None)
-        self.proving.pop(number, None)
+        for held in (self.held, self.owed, self.retries, self.unproved):
+            self.let_go(held, number)
         self.flags[number] = self.flags[number] & ~WANTS | MET
         self.cursor[number] = NONE
 

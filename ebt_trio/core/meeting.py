@@ -48,7 +48,7 @@ class Meeting:
             hold=room.config.hold(smaller),
             patient=not smaller,
         )
-        room.sessions[event.session] = link
+        room.sessions[event.session] = room.usable[event.session] = link
         room.ownership.joined(link)
         room.report(What.CONNECTED, link.peer)
         for target, origin in list(room.blocked):
@@ -93,6 +93,7 @@ class Meeting:
         """The session counts no more: it is down, or a newer one with the same peer has come up."""
         room = self._room
         link.up = False
+        del room.usable[link.session]
         concerned = set(link.open)
         concerned.update(marked(link.flags.translate(_EAGER)))
         room.ownership.left(link, [room.feeds[number] for number in sorted(concerned)], room.now)
@@ -101,6 +102,7 @@ class Meeting:
         link.owed.clear()
         link.retries.clear()
         link.unproved.clear()
+        link.deadline = None
 
 
 def _same_peer(link: Link | ev.SessionUp, other: Link) -> bool:

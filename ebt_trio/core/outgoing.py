@@ -25,11 +25,13 @@ def pull(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flus
     :param limit: entries per frame
     :param said: takes the numbers of the feeds about which there is a note or an ACK
     """
-    ranges = _ranges(link, feeds)
-    starts = {feeds[number].id: feeds[number].first for number in link.starts}
-    link.starts.clear()
-    notes = _notes(link, feeds, limit, said)
-    acks = _acks(link, feeds, limit, said, flush=flush)
+    ranges = _ranges(link, feeds) if link.ready else []
+    starts: dict[FeedId, int] = {}
+    if link.starts:
+        starts = {feeds[number].id: feeds[number].first for number in link.starts}
+        link.starts.clear()
+    notes = _notes(link, feeds, limit, said) if link.pending or link.strangers else {}
+    acks = _acks(link, feeds, limit, said, flush=flush) if link.ready_acks or flush else {}
     return Outgoing(starts, notes, False, acks, ranges)
 
 
@@ -57,7 +59,8 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> di
             link.flags[number] |= OFFERED
             sequence = NONE  # who declined does not remember it
         link.memory.told.put(number, sequence)
-        link.held.pop(number, None)
+        if link.held:
+            link.let_go(link.held, number)
         if link.put_off:
             link.put_off.pop(number, None)
     for number in said:
@@ -73,6 +76,7 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flu
     if flush:
         link.ready_acks.update(dict.fromkeys(link.owed))
         link.owed.clear()
+        link.deadline = link.earliest()
     acks: dict[FeedId, int] = {}
     for number in list(islice(link.ready_acks, limit)):  # from its start again and again, each costs more
         del link.ready_acks[number]

@@ -63,7 +63,7 @@ class Ownership:
         self._report = report
         self._arriving = arriving
         self.patience = Patience(config)
-        self._waiting = Waiting()
+        self.waiting = Waiting()
         self.touched: dict[Feed, None] = {}
         """Feeds whose deadline may have changed, for whoever keeps the timers."""
 
@@ -180,7 +180,7 @@ class Ownership:
         self._enter(feed, WAIT, now)
         feed.deadline = None
         self._account(feed, now)
-        self._waiting.add(feed, candidates)
+        self.waiting.add(feed, candidates)
 
     def _graft(self, feed: Feed, link: Link, now: float) -> None:
         """Make ``link`` the owner: lazy to the old one and eager to it, together."""
@@ -234,7 +234,7 @@ class Ownership:
 
     def drain(self, now: float) -> None:
         """Let feeds that wait go on where there is room by now; to be called after every event."""
-        self._waiting.drain(lambda feed: self.evaluate(feed, now))
+        self.waiting.drain(lambda feed: self.evaluate(feed, now))
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -324,7 +324,7 @@ class Ownership:
     def left(self, link: Link, feeds: list[Feed], now: float) -> None:
         """A session has ended; ``feeds``: those that it owned or on which it differed from us."""
         self.links.remove(link)
-        self._waiting.remove(link)
+        self.waiting.remove(link)
         for feed in feeds:
             self.leave(feed, link, now)
 

@@ -23,20 +23,20 @@ class Proving:
         self._room.hold(link, link.unproved, feed.number, self._room.config.ack_delay)
 
     def pinged(self, event: ev.Pinged) -> None:
-        link = self._room.link(event.session)
+        link = self._room.usable.get(event.session)
         if link is not None:
             link.proving = {number: link.cursor[number] for number in link.unproved}
 
     def ponged(self, event: ev.Ponged) -> None:
         """It took them: that is not yet a promise to keep them, but all that there is to know."""
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         for number, sequence in link.proving.items():
             feed = room.feeds[number]
             if link.cursor[number] == sequence:
-                link.unproved.pop(number, None)
+                link.let_go(link.unproved, number)
             if link.shares(feed) and link.heard[number] < sequence:
                 link.memory.heard.put(number, sequence)
                 room.track(link, feed)

@@ -93,17 +93,26 @@ class Replicator:
         room = self._room
         room.now = now
         self._handlers[type(event)](event)
-        room.ownership.drain(now)
-        for feed in room.ownership.touched:
-            if feed.deadline is not None:
+        ownership = room.ownership
+        if ownership.waiting.links:
+            ownership.drain(now)
+        if ownership.touched:
+            self._look_at(ownership.touched)
+            ownership.touched.clear()
+        actions, room.actions = room.actions, []
+        if room.woken:
+            actions += [Wake(link.session) for link in room.woken if link.up]
+            room.woken.clear()
+        return actions
+
+    def _look_at(self, touched: Iterable[Feed]) -> None:
+        """Deadlines may have moved, and owners may have to be asked."""
+        room = self._room
+        for feed in touched:
+            if feed.deadline is not None and feed.deadline != feed.armed:
                 room.timers.arm(feed)
             if feed.owner is not None and feed.number in feed.owner.pending:
-                room.wake(feed.owner)
-        room.ownership.touched.clear()
-        actions, room.actions = room.actions, []
-        actions.extend(Wake(link.session) for link in room.woken if link.up)
-        room.woken.clear()
-        return actions
+                room.woken[feed.owner] = None
 
     def next_outgoing(self, session: SessionId, now: float, *, flush: bool = False) -> Outgoing:
         """What ``session`` may send now. Notes, ACKs and STARTs in it count as said from here on.
@@ -111,7 +120,7 @@ class Replicator:
         :param flush: all ACKs owed, instead of only those that are due: for a PONG
         """
         room = self._room
-        link = room.link(session)
+        link = room.usable.get(session)
         if link is None:
             return Outgoing()
         room.now = now
@@ -128,13 +137,13 @@ class Replicator:
 
     def has_more(self, session: SessionId) -> bool:
         """Is there more to be sent, after what :meth:`next_outgoing` has just given?"""
-        link = self._room.link(session)
+        link = self._room.usable.get(session)
         return link is not None and link.has_more
 
     def commit_run(self, session: SessionId, feed: FeedId, first: int, count: int, now: float) -> bool:
         """Are these messages, just read, still to be sent? If so they count as sent: put them into the next frame."""
         room = self._room
-        link, state = room.link(session), room.known(feed)
+        link, state = room.usable.get(session), room.known(feed)
         if link is None or state is None or not commit(link, state, first, count):
             return False
         room.now = now
@@ -189,7 +198,7 @@ class Replicator:
 
     def link(self, session: SessionId) -> Link | None:
         """A session that still counts: likewise."""
-        return self._room.link(session)
+        return self._room.usable.get(session)
 
     def first(self, feed: FeedId) -> int:
         """The first stored sequence; 1 where nothing is stored."""
@@ -213,17 +222,17 @@ class Replicator:
 
     def shares(self, session: SessionId, feed: FeedId) -> bool:
         """Whether we take the feed from this session: it is followed, and not refused there."""
-        link, state = self._room.link(session), self._room.known(feed)
+        link, state = self._room.usable.get(session), self._room.known(feed)
         return link is not None and state is not None and state.followed and state.number not in link.refused
 
     def peer(self, session: SessionId) -> PeerId | None:
         """Who is at the other end; None if the session is down."""
-        link = self._room.link(session)
+        link = self._room.usable.get(session)
         return None if link is None else link.peer
 
     def heard(self, session: SessionId, feed: FeedId) -> int:
         """What this session claims to hold of the feed; 0 if nothing, or if it is down."""
-        link, state = self._room.link(session), self._room.known(feed)
+        link, state = self._room.usable.get(session), self._room.known(feed)
         return 0 if link is None or state is None else max(link.heard[state.number], 0)
 
     def claimed(self, feed: FeedId) -> int:

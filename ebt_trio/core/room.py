@@ -15,6 +15,7 @@ from .config import Config
 from .feed import Feed
 from .link import ANNOUNCED, EAGER, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
 from .memories import Memories
+from .note import DECLINED
 from .ownership import Ownership
 from .patience import Arriving, nothing_arriving
 from .timers import Timers
@@ -50,6 +51,8 @@ class Room:
         self.blocked: dict[tuple[PeerId, FeedId | None], None] = {}
         self.sessions: dict[SessionId, Link] = {}
         """All that the runtime has, also those that a newer one has replaced (not up)."""
+        self.usable: dict[SessionId, Link] = {}
+        """Those that still count."""
         self.ownership = Ownership(config, rng, self.report_about, arriving)
         self.memories = Memories(self.names)
         self.timers: Timers[Feed | Link] = Timers()
@@ -62,11 +65,6 @@ class Room:
     def links(self) -> list[Link]:
         """Usable sessions."""
         return self.ownership.links
-
-    def link(self, session: SessionId) -> Link | None:
-        """The session, if it still counts."""
-        link = self.sessions.get(session)
-        return link if link is not None and link.up else None
 
     def known(self, id: FeedId) -> Feed | None:
         number = self.numbers.get(id)
@@ -130,36 +128,41 @@ class Room:
         """Put off until later, if it is not put off already."""
         if number not in held:
             held[number] = due = self.now + delay
-            if link.armed is None or due < link.armed:
+            if link.deadline is None or due < link.deadline:
+                link.deadline = due
                 self.timers.arm(link)
 
     def put_off(self, link: Link, feed: Feed) -> None:
         """The other side has announced, while we held back what we have: one side is enough, mostly."""
         number = feed.number
         if self.believed(link, feed):
-            del link.held[number]
+            link.let_go(link.held, number)
             link.put_off.pop(number, None)
         elif link.patient and self.now + link.hold <= link.put_off.setdefault(number, self.now + PUT_OFF_MAX):
-            del link.held[number]
+            link.let_go(link.held, number)
             self.hold(link, link.held, number, link.hold)
 
-    def announce(self, link: Link, feed: Feed) -> None:
-        """Our durable head has moved: let this peer learn, by message, lazy note or ACK."""
-        if not link.shares(feed):
-            return
+    def announce(self, feed: Feed) -> None:
+        """Our durable head of a followed feed has moved: let all peers learn, by message, lazy note or ACK.
+
+        All but those that have declined the feed, or must not get it, as in :meth:`Link.shares`.
+        """
         number, head = feed.number, feed.durable
-        flags = link.flags[number]
-        if flags & WANTS and link.cursor[number] < head:
-            link.ready[number] = None
-            self.woken[link] = None
-        elif not self.believed(link, feed):
-            if flags & ANNOUNCED:
-                self.hold(link, link.held, number, link.hold)
-            else:
-                link.flags[number] |= ANNOUNCED
-                self.tell(link, feed)
-        else:
-            self.owe(link, feed)
+        for link in self.ownership.links:
+            heard, flags = link.heard[number], link.flags[number]
+            if heard != DECLINED and number not in link.refused:
+                if flags & WANTS and link.cursor[number] < head:
+                    link.ready[number] = None
+                    self.woken[link] = None
+                elif heard >= head:
+                    self.owe(link, feed)
+                elif not self.believed(link, feed):
+                    if flags & ANNOUNCED:
+                        self.hold(link, link.held, number, link.hold)
+                    else:
+                        link.flags[number] = flags | ANNOUNCED
+                        self.tell(link, feed)
+            self.track(link, feed)
 
     def believed(self, link: Link, feed: Feed) -> bool:
         """The peer has what we have, or knows that we have it."""
@@ -170,9 +173,10 @@ class Room:
         """Who has what we have, and does not know that we have it, gets an ACK by and by, or our initial note."""
         number = feed.number
         if (
-            link.acks
-            and link.told[number] < feed.durable <= link.heard[number]
-            and link.shares(feed)
+            link.told[number] < feed.durable <= link.heard[number]  # so it has not declined it
+            and link.acks
+            and feed.followed
+            and number not in link.refused
             and not link.unmet(number)
         ):
             self.hold(link, link.owed, number, self.config.ack_delay)
@@ -203,7 +207,7 @@ class Room:
         """What was held back on a session is due: said if it is still news there."""
         for number in _expired(link.held, self.now):
             feed = self.feeds[number]
-            if link.shares(feed) and not self.believed(link, feed):
+            if not self.believed(link, feed) and link.shares(feed):
                 self.tell(link, feed)
             self.owe(link, feed)
         for number in _expired(link.owed, self.now):
@@ -218,12 +222,15 @@ class Room:
             self.hold(link, link.unproved, number, self.config.ack_delay)  # asked again if no answer comes
             link.ping_due = True
             self.woken[link] = None
+        link.deadline = link.earliest()
 
     # -- watching
 
     def track(self, link: Link, feed: Feed) -> None:
         """Keep the set of feeds on which this session is not in sync."""
         number, marked = feed.number, link.open
+        if link.told[number] == feed.durable == link.heard[number] and not marked.flags[number]:
+            return  # all is said, and was
         if link.differs(feed):
             if not marked.flags[number]:
                 if not marked.count:
@@ -252,6 +259,8 @@ class Room:
 def _expired(held: dict[int, float], now: float) -> list[int]:
     """Take what is due by now from a dict in order of time."""
     expired: list[int] = []
+    if not held:
+        return expired  # as most are
     for number, due in held.items():
         if due > now:
             break

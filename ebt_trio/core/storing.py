@@ -53,9 +53,7 @@ class Storing:
         feed.durable = max(feed.durable, head)
         if not feed.followed:
             return
-        for link in room.links:
-            room.announce(link, feed)
-            room.track(link, feed)
+        room.announce(feed)
         self._ask_again(feed)
 
     def _ask_again(self, feed: Feed) -> None:
@@ -70,7 +68,7 @@ class Storing:
         feed.inflight -= 1
         feed.durable = max(feed.durable, event.head)
         feed.accepted = max(feed.durable, feed.floor)
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if event.error is ev.AppendError.STORE:
             feed.failing = max(feed.failing, 0) + 1
             if link is not None:
@@ -82,7 +80,7 @@ class Storing:
 
     def disproved(self, event: ev.Disproved) -> None:
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is not None:
             self._refuse(link, room.intern(event.feed), event.detail)
 
@@ -94,7 +92,7 @@ class Storing:
 
     def read_failed(self, event: ev.ReadFailed) -> None:
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         number = room.intern(event.feed).number
@@ -107,13 +105,13 @@ class Storing:
         room = self._room
         feed = room.intern(event.feed)
         feed.first = max(feed.first, event.first)
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is not None:
             room.wake(link)
 
     def too_large(self, event: ev.TooLarge) -> None:
         room = self._room
-        link = room.link(event.session)
+        link = room.usable.get(event.session)
         if link is None:
             return
         number = room.intern(event.feed).number

@@ -13,7 +13,7 @@ class Timed(Protocol):
     armed: float | None
     """Kept by :class:`Timers`: its earliest entry."""
 
-    def due(self) -> float | None: ...
+    deadline: float | None
 
 
 T = TypeVar("T", bound=Timed)
@@ -28,7 +28,7 @@ class Timers(Generic[T]):
 
     def arm(self, thing: T) -> None:
         """The thing's time may have changed."""
-        due = thing.due()
+        due = thing.deadline
         if due is not None and (thing.armed is None or due < thing.armed):
             thing.armed = due
             self._count += 1
@@ -40,7 +40,7 @@ class Timers(Generic[T]):
         while heap:
             time, _, thing = heap[0]
             if thing.armed == time:
-                due = thing.due()
+                due = thing.deadline
                 if due is not None and due <= time:
                     return time
                 thing.armed = None
@@ -49,14 +49,14 @@ class Timers(Generic[T]):
         return None
 
     def expired(self, now: float) -> Iterator[T]:
-        """Each thing that is due by ``now``; armed again when the next is asked for."""
+        """Each thing that is due by ``now``; armed again when the next is asked for, and not before."""
         heap = self._heap
         while heap and heap[0][0] <= now:
             time, _, thing = heappop(heap)
             if thing.armed != time:
                 continue
-            thing.armed = None
-            due = thing.due()
+            due = thing.deadline
             if due is not None and due <= now:
                 yield thing
+            thing.armed = None
             self.arm(thing)

@@ -21,26 +21,26 @@ class Waiting:
     """
 
     def __init__(self) -> None:
-        self._links: dict[Link, None] = {}
+        self.links: dict[Link, None] = {}
         self._feeds: dict[int, Feed] = {}
 
     def add(self, feed: Feed, links: Iterable[Link]) -> None:
         self._feeds[feed.number] = feed
         for link in links:
             link.waiting[feed.number] = None
-            self._links[link] = None
+            self.links[link] = None
 
     def remove(self, link: Link) -> None:
         """The session has ended; the feeds that wait there are looked at on their own account."""
         link.waiting.clear()
-        self._links.pop(link, None)
+        self.links.pop(link, None)
 
     def drain(self, evaluate: Callable[[Feed], None]) -> None:
         """Let feeds go on where there is room now; those that cannot queue again."""
-        again = bool(self._links)
+        again = True
         while again:
             again = False
-            for link in list(self._links):
+            for link in list(self.links):
                 if not link.has_room:
                     continue
                 for number in list(islice(link.waiting, AT_ONCE)):
@@ -52,4 +52,4 @@ class Waiting:
                     if feed is not None and feed.class_ is WAIT:
                         evaluate(feed)
                 if not link.waiting:
-                    self._links.pop(link, None)
+                    self.links.pop(link, None)

@@ -40,8 +40,8 @@ LINK = {
     *("pruned", "load", "window", "window_count", "window_since", "waiting", "delivered", "last_payload", "suspect"),
     *("put_off", "open", "introduced", "changed", "unproved", "proving", "ping_due", "strangers"),
 }
-LINK_WITHOUT_FUTURE = {"hold", "patient", "proved", "armed", "statistics", "open_since", "synced"}
-"""Constant; an entry in the heap; counters; reports."""
+LINK_WITHOUT_FUTURE = {"hold", "patient", "proved", "deadline", "armed", "statistics", "open_since", "synced"}
+"""Constant; the earliest of what is held back; an entry in the heap; counters; reports."""
 STRIKES_ALIKE = 6
 """From so many on, neither deadline nor penalty grows."""
 STALL_MAX = 3.0 * STALL_SCALE_MAX

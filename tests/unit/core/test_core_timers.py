@@ -6,12 +6,9 @@ from ebt_trio.core.timers import Timers
 
 
 class Thing:
-    def __init__(self, time: float | None = None) -> None:
+    def __init__(self, deadline: float | None = None) -> None:
         self.armed: float | None = None
-        self.time = time
-
-    def due(self) -> float | None:
-        return self.time
+        self.deadline = deadline
 
 
 def fired(timers: Timers[Thing], now: float) -> list[Thing]:
@@ -19,7 +16,7 @@ def fired(timers: Timers[Thing], now: float) -> list[Thing]:
     things: list[Thing] = []
     for thing in timers.expired(now):
         things.append(thing)
-        thing.time = None
+        thing.deadline = None
     return things
 
 
@@ -45,11 +42,11 @@ def test_a_deadline_that_comes_nearer() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(5.0)
     timers.arm(thing)
-    thing.time = 3.0
+    thing.deadline = 3.0
     timers.arm(thing)
     assert timers.next() == 3.0
     assert fired(timers, 3.0) == [thing]
-    thing.time = 9.0
+    thing.deadline = 9.0
     timers.arm(thing)
     assert fired(timers, 5.0) == []  # the entry of before
     assert timers.next() == 9.0
@@ -59,7 +56,7 @@ def test_a_deadline_that_is_put_off() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(3.0)
     timers.arm(thing)
-    thing.time = 5.0
+    thing.deadline = 5.0
     timers.arm(thing)
     assert timers.next() == 5.0
     assert fired(timers, 4.0) == []
@@ -70,7 +67,7 @@ def test_put_off_and_seen_only_when_it_expires() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(3.0)
     timers.arm(thing)
-    thing.time = 5.0
+    thing.deadline = 5.0
     assert fired(timers, 4.0) == []
     assert timers.next() == 5.0
 
@@ -79,7 +76,7 @@ def test_a_deadline_that_goes_away() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(3.0)
     timers.arm(thing)
-    thing.time = None
+    thing.deadline = None
     assert timers.next() is None
     assert thing.armed is None
     assert fired(timers, 4.0) == []
@@ -90,7 +87,7 @@ def test_a_thing_that_is_due_again_is_armed_again() -> None:
     thing = Thing(1.0)
     timers.arm(thing)
     for expired in timers.expired(1.0):
-        expired.time = 2.0
+        expired.deadline = 2.0
     assert timers.next() == 2.0
 
 
@@ -100,7 +97,7 @@ def test_one_entry_a_time_is_enough() -> None:
     for _ in range(3):
         timers.arm(thing)
     assert fired(timers, 1.0) == [thing]
-    thing.time = 1.0
+    thing.deadline = 1.0
     assert fired(timers, 1.0) == []  # not armed
 
 
@@ -108,8 +105,8 @@ def test_an_earlier_and_a_stale_entry() -> None:
     timers: Timers[Thing] = Timers()
     thing = Thing(5.0)
     timers.arm(thing)
-    thing.time = 1.0
+    thing.deadline = 1.0
     timers.arm(thing)
-    thing.time = 5.0
+    thing.deadline = 5.0
     assert timers.next() == 5.0
     assert fired(timers, 5.0) == [thing]
