@@ -120,11 +120,11 @@ class Counter:
         }
 
     def _named(self, module: str, beginning: str) -> int:
-        """Calls of public methods only: helpers come and go."""
+        """Calls of public methods only: helpers come and go, and so do loops within expressions."""
         return sum(
             count
             for code, count in self.calls.items()
             if code.co_qualname.startswith(beginning)
-            and not code.co_name.startswith("_")
+            and not code.co_name.startswith(("_", "<"))
             and self.module(code) == module
         )

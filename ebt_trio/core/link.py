@@ -347,11 +347,10 @@ class Link:
         """What ``deadline`` must be, after something held back is gone; each dict is in order of time."""
         earliest: float | None = None
         for held in (self.held, self.owed, self.retries, self.unproved):
-            if held:
-                for first in held.values():
-                    if earliest is None or first < earliest:
-                        earliest = first
-                    break
+            for first in held.values():
+                if earliest is None or first < earliest:
+                    earliest = first
+                break
         return earliest
 
     def forget(self, number: int) -> None:

@@ -150,24 +150,28 @@ class Room:
         number, head = feed.number, feed.durable
         for link in self.ownership.links:
             heard, flags = link.heard[number], link.flags[number]
-            if heard != DECLINED and number not in link.refused:
-                if flags & WANTS and link.cursor[number] < head:
-                    link.ready[number] = None
-                    self.woken[link] = None
-                elif heard >= head:
-                    self.owe(link, feed)
-                elif not self.believed(link, feed):
-                    if flags & ANNOUNCED:
-                        self.hold(link, link.held, number, link.hold)
-                    else:
-                        link.flags[number] = flags | ANNOUNCED
-                        self.tell(link, feed)
-            self.track(link, feed)
+            if heard == DECLINED or number in link.refused:
+                continue
+            if flags & WANTS and link.cursor[number] < head:
+                link.ready[number] = None
+                self.woken[link] = None
+            elif heard >= head:
+                self.owe(link, feed)
+            elif not self.believed(link, feed):
+                if flags & ANNOUNCED:
+                    self.hold(link, link.held, number, link.hold)
+                else:
+                    link.flags[number] = flags | ANNOUNCED
+                    self.tell(link, feed)
+            if heard == head:
+                self.track(link, feed)
+            elif not link.open.flags[number]:
+                self._differs(link, number)
 
     def believed(self, link: Link, feed: Feed) -> bool:
         """The peer has what we have, or knows that we have it."""
-        number = feed.number
-        return max(link.told[number], link.cursor[number], link.heard[number]) >= feed.durable
+        number, head = feed.number, feed.durable
+        return link.told[number] >= head or link.cursor[number] >= head or link.heard[number] >= head
 
     def owe(self, link: Link, feed: Feed) -> None:
         """Who has what we have, and does not know that we have it, gets an ACK by and by, or our initial note."""
@@ -205,20 +209,21 @@ class Room:
 
     def due(self, link: Link) -> None:
         """What was held back on a session is due: said if it is still news there."""
-        for number in _expired(link.held, self.now):
+        for number in _expired(link.held, self.now) if link.held else ():
             feed = self.feeds[number]
             if not self.believed(link, feed) and link.shares(feed):
                 self.tell(link, feed)
-            self.owe(link, feed)
-        for number in _expired(link.owed, self.now):
+            else:
+                self.owe(link, feed)
+        for number in _expired(link.owed, self.now) if link.owed else ():
             feed = self.feeds[number]
-            if link.shares(feed) and link.told[number] < feed.durable:
+            if link.told[number] < feed.durable and link.shares(feed):
                 link.ready_acks[number] = None
                 self.woken[link] = None
-        for number in _expired(link.retries, self.now):
+        for number in _expired(link.retries, self.now) if link.retries else ():
             link.ready[number] = None
             self.woken[link] = None
-        for number in _expired(link.unproved, self.now):
+        for number in _expired(link.unproved, self.now) if link.unproved else ():
             self.hold(link, link.unproved, number, self.config.ack_delay)  # asked again if no answer comes
             link.ping_due = True
             self.woken[link] = None
@@ -228,17 +233,18 @@ class Room:
 
     def track(self, link: Link, feed: Feed) -> None:
         """Keep the set of feeds on which this session is not in sync."""
-        number, marked = feed.number, link.open
-        if link.told[number] == feed.durable == link.heard[number] and not marked.flags[number]:
-            return  # all is said, and was
+        number, marked = feed.number, link.open.flags
         if link.differs(feed):
-            if not marked.flags[number]:
-                if not marked.count:
-                    link.open_since = self.now
-                marked.add(number)
-        elif marked.flags[number]:
-            marked.discard(number)
+            if not marked[number]:
+                self._differs(link, number)
+        elif marked[number]:
+            link.open.discard(number)
             self.check_synced(link)
+
+    def _differs(self, link: Link, number: int) -> None:
+        if not link.open.count:
+            link.open_since = self.now
+        link.open.add(number)
 
     def check_synced(self, link: Link) -> None:
         if link.open.count or link.in_initial or link.final_due or not link.up:
@@ -259,8 +265,6 @@ class Room:
 def _expired(held: dict[int, float], now: float) -> list[int]:
     """Take what is due by now from a dict in order of time."""
     expired: list[int] = []
-    if not held:
-        return expired  # as most are
     for number, due in held.items():
         if due > now:
             break

@@ -41,6 +41,8 @@ def check_invariants(core: Replicator, now: float) -> None:
         if link.load != load:
             raise InvariantBroken(f"load: {link} has load {link.load}, its feeds {load}")
     for link in links:
+        if link.deadline != link.earliest():
+            raise InvariantBroken(f"held back: {link}: until {link.earliest()}, kept as {link.deadline}")
         for number, flags in enumerate(link.flags):
             if flags & EAGER:
                 eager += 1

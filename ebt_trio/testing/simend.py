@@ -58,7 +58,6 @@ class End:
         self._asked: set[FeedId] | None = None
         """Feeds for which the other side was told eager last, if somebody watches."""
 
-    @property
     def _alive(self) -> bool:
         link = self.link
         return (link.open or link.lost) and self.peer.ends.get(self.session) is self
@@ -71,19 +70,19 @@ class End:
     def _pump(self) -> None:
         self._woken = False
         peer, session = self.peer, self.session
-        if not (self.up and self._alive):
+        if not self.up or not self._alive():
             return
         out = peer.core.next_outgoing(session, peer.sim.now)
         if not out:
             return
         if out.starts:
-            self._send("start", out.starts, len(out.starts))
+            self._send("start", out.starts)
         if out.notes:
-            self._send("notes", out.notes, len(out.notes))
+            self._send("notes", out.notes)
         if out.final:
-            self._send("notes", {}, 0)
+            self._send("notes", {})
         if out.acks:
-            self._send("acks", out.acks, len(out.acks))
+            self._send("acks", out.acks)
         if out.ranges:
             self._push(out.ranges)
         if peer.sim.checks:
@@ -123,9 +122,9 @@ class End:
 
     def send_raw(self, kind: str, content: Any) -> None:
         """Send what the core would not: a lie."""
-        self._send(kind, content, 0)
+        self._send(kind, content)
 
-    def _send(self, kind: str, content: Any, entries: int) -> None:
+    def _send(self, kind: str, content: Any, messages: int = 0) -> None:
         link = self.link
         sim = link.sim
         sim.count(self, kind, content)
@@ -134,8 +133,8 @@ class End:
         sent = sim.now
         if link.rate:
             sent = max(sent, self.busy_until)
-            if kind == "messages":
-                self.busy_until = sent = sent + entries / link.rate
+            if messages:
+                self.busy_until = sent = sent + messages / link.rate
         arrives = sent + (link.latency if not link.jitter else link.delay(sim.rng))
         if arrives > self.arrives:
             self.arrives = arrives  # else in order: with what was sent before
@@ -150,7 +149,7 @@ class End:
 
     def receive(self, frame: Frame) -> None:
         peer, link = self.peer, self.link
-        if link.lost or not self._alive:
+        if link.lost or not link.open or peer.ends.get(self.session) is not self:
             return
         if link.frozen:
             link.frozen_frames.append((self, frame))
@@ -201,7 +200,7 @@ class End:
     # -- up and down
 
     def come_up(self, digest: bytes) -> None:
-        if not (self.link.open and self._alive):
+        if not (self.link.open and self._alive()):
             return
         self.up = True
         self.heard_at = self.link.sim.now

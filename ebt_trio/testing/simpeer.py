@@ -197,7 +197,9 @@ class SimPeer:
                 kept[row.feed] = row
 
     def _act(self, action: Action) -> None:
-        if isinstance(action, Append):
+        if isinstance(action, Report):
+            self.reports[action.what] += 1
+        elif isinstance(action, Append):
             if action.run.feed not in self.core.follows:
                 raise InvariantBroken(f"consent: {self.id} appends {action.run.feed}, which it does not follow")
             if self.sim.watch is not None:
@@ -212,8 +214,6 @@ class SimPeer:
                 self.sim.after(0.0, end.close, action.text)
         elif isinstance(action, Followed):
             self.store.follows[action.feed] = None
-        elif isinstance(action, Report):
-            self.reports[action.what] += 1
 
     def _store(self, life: int, action: Append, peer: PeerId) -> None:
         if life != self.life:

@@ -39,15 +39,16 @@ class SimStore:
 
     def append(self, run: Run) -> FeedHead | None:
         """None: it does not follow what is stored."""
-        head = self.head(run.feed)
-        if not head.head and run.late:
-            self.firsts[run.feed] = run.first
+        _, first, head = self.head(run.feed)
+        if not head and run.late:
+            self.firsts[run.feed] = first = run.first
             self.feeds[run.feed] = []
-            head = self.head(run.feed)
-        if run.first > head.head + 1:
+            head = first - 1
+        if run.first > head + 1:
             return None
-        self.feeds.setdefault(run.feed, []).extend(run.payloads[head.head + 1 - run.first :])
-        return self.head(run.feed)
+        stored = self.feeds.setdefault(run.feed, [])
+        stored.extend(run.payloads[head + 1 - run.first :])
+        return FeedHead(run.feed, first, first - 1 + len(stored))
 
     def read(self, feed: FeedId, first: int, limit: int) -> list[bytes]:
         start = first - self.firsts.get(feed, 1)

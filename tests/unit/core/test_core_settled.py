@@ -11,6 +11,7 @@ import pytest
 from ebt_trio.core import events as ev
 from ebt_trio.core.actions import Action, Append, Wake
 from ebt_trio.core.config import Config
+from ebt_trio.core.feed import Feed
 from ebt_trio.core.hearing import Hearing
 from ebt_trio.core.link import Link
 from ebt_trio.core.replicator import Replicator
@@ -21,9 +22,9 @@ SESSIONS = [SessionId(1), SessionId(2)]
 PEERS = {SESSIONS[0]: PeerId("f0"), SESSIONS[1]: PeerId("zoe")}
 
 
-def ruled(hearing: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int]]:
+def ruled(hearing: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
     """In place of the short way: everything goes by the rules."""
-    return iter(notes.items())
+    return ((id, note, hearing._room.known(id)) for id, note in notes.items())
 
 
 def state(core: Replicator) -> list[Any]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ebt_trio.core.clock import Memory
+from ebt_trio.core.link import Link
 from ebt_trio.core.timers import Timers
+from ebt_trio.core.types import FeedId, PeerId, SessionId
 
 
 class Thing:
@@ -110,3 +115,45 @@ def test_an_earlier_and_a_stale_entry() -> None:
     thing.deadline = 5.0
     assert timers.next() == 5.0
     assert fired(timers, 5.0) == [thing]
+
+
+def link_that_holds() -> Link:
+    names = [FeedId("f"), FeedId("g"), FeedId("h")]
+    link = Link(
+        SessionId(1),
+        PeerId("p"),
+        names,
+        Memory(None, names),
+        instance=None,
+        proved=False,
+        acks=True,
+        patient=False,
+        hold=0,
+    )
+    link.held.update({0: 2.0, 1: 3.0})
+    link.owed.update({0: 5.0})
+    link.retries.update({2: 1.0})
+    link.deadline = link.earliest()
+    return link
+
+
+def test_the_deadline_of_a_link_is_what_is_due_first_of_all_it_holds_back() -> None:
+    link = link_that_holds()
+    assert link.deadline == 1.0
+    link.let_go(link.retries, 2)
+    assert link.deadline == 2.0
+    link.let_go(link.held, 1)
+    link.let_go(link.held, 2)  # it is not there
+    assert link.deadline == 2.0
+    link.let_go(link.held, 0)
+    assert link.deadline == 5.0
+    link.let_go(link.owed, 0)
+    assert link.deadline is None
+
+
+def test_what_is_let_go_without_being_first_does_not_make_the_link_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = link_that_holds()
+    monkeypatch.setattr(Link, "earliest", lambda self: pytest.fail("looked"))
+    link.let_go(link.held, 0)
+    link.let_go(link.held, 0)
+    assert link.deadline == 1.0
