@@ -153,7 +153,11 @@ def test_the_deadline_of_a_link_is_what_is_due_first_of_all_it_holds_back() -> N
 
 def test_what_is_let_go_without_being_first_does_not_make_the_link_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
     link = link_that_holds()
-    monkeypatch.setattr(Link, "earliest", lambda self: pytest.fail("looked"))
+
+    def looked(link: Link) -> float | None:
+        pytest.fail("looked")
+
+    monkeypatch.setattr(Link, "earliest", looked)
     link.let_go(link.held, 0)
     link.let_go(link.held, 0)
     assert link.deadline == 1.0
