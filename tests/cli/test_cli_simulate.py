@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +74,23 @@ def test_the_table(ebt: Runner) -> None:
     ):
         assert re.search(row, said, re.MULTILINE), said
     assert "…" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_progress_is_for_terminals_only(ebt: Runner) -> None:
+    command = [sys.executable, "-m", "ebt_trio.cli", "simulate", "--peers", "30", "--degree", "4", "--json"]
+    ours, theirs = os.openpty()
+    said = b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        with suppress(OSError):  # as Linux says that nobody writes any more
+            while chunk := os.read(ours, 1 << 16):
+                said += chunk
+        out, _ = process.communicate(timeout=120)
+    os.close(ours)
+    assert b"messages are sent" in said
+    result = ebt(*command[3:])
+    assert (result.err, result.out) == ("", out)
 
 
 def test_failures_and_redialling() -> None:

@@ -14,7 +14,7 @@ from ..errors import Failure
 from ..tables import bytes_text
 from .picture import page
 from .play import Setting, play
-from .report import Meter, as_json, print_tables, subtitle, title
+from .report import as_json, print_tables, subtitle, telling, title
 
 __all__ = ["simulate"]
 
@@ -161,8 +161,8 @@ def simulate(
         peers, degree, overlay, kind, low, high, jitter / 1000, senders, messages, rate, fail, redial, seed
     )
     _refuse(setting, html)
-    with Meter() as meter:
-        played = play(setting, record=html is not None, told=meter.tell)
+    with telling() as tell:
+        played = play(setting, record=html is not None, told=tell)
     if html is not None:
         assert played.recording is not None
         text = page(played.recording, title(setting), subtitle(setting), "map" if overlay in MAPPED else "rings")

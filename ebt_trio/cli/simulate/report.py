@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import asdict
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -13,42 +14,25 @@ from ..demo.show import table
 from ..tables import plural
 from .play import Blow, Played, Setting
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-__all__ = ["Meter", "as_json", "print_tables", "subtitle", "title"]
+__all__ = ["as_json", "print_tables", "subtitle", "telling", "title"]
 
 
-class Meter:
-    """Shows how far it is on standard error, if that is a terminal, for the length of a ``with`` block."""
-
-    def __init__(self) -> None:
-        self._bar = _bar() if sys.stderr.isatty() else None
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], total=total, completed=done, said=what)
-            self._bar.refresh()
-
-    def __enter__(self) -> Meter:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _bar() -> Progress:
+@contextmanager
+def telling() -> Generator[Callable[[str, int, int], None]]:
+    """For the length of a block: shows on standard error what is under way, and how far, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar.add_task("", total=None, said="")
-    return bar
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield tell
 
 
 def title(setting: Setting) -> str:
