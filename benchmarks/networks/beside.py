@@ -62,8 +62,8 @@ def rivals(messages: int) -> Table:
         "rivals",
         "Side by side",
         f"""The same overlays, latencies of 10–50 ms, seeds and messages ({messages}, a second apart) for all: ours, on
-        the real core; pure flooding; Plumtree as published in 2007, with timers in its favour, and with those that iroh-gossip ships;
-        the note rules of the JavaScript reference.
+        the real core; pure flooding; Plumtree as published in 2007, with timers in its favour, and with
+        those that iroh-gossip ships; the note rules of the JavaScript reference.
         Control entries: note and ACK-free entries of ours; IHAVE, GRAFT and PRUNE of Plumtree; notes of the
         reference.""",
         COLUMNS,
