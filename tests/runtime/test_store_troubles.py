@@ -167,7 +167,7 @@ async def test_troubles(name: str, seconds: int, tmp_path: Path, autojump_clock:
                         await alice.append("x" * 10_000)
                     assert str(store.path) in str(caught.value)
                     await bob.append(f"meanwhile {number}" + "x" * 10_000)
-                    await carol.append(number)
+                    await carol.append(f"{number}" + "x" * 10_000)
                 alice.follow("dave")
                 if name != "full":  # there is room for that
                     with pytest.raises(StoreError, match=said):
