@@ -94,8 +94,9 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def simulation(session: nox.Session) -> None:
     """Random networks under random faults on the core, in simulated time."""
-    session.install(".")
+    session.install("-e", ".[test]")
     session.run("python", "-m", "ebt_trio.testing.churn", *(session.posargs or ["--seeds", "1000"]))
+    session.run("python", "-m", "pytest", "tests/scenarios", env={"EBT_SEEDS": "100"})
 
 
 @nox.session
