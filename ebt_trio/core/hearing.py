@@ -214,8 +214,11 @@ class Hearing:
     def _start(self, link: Link, feed: Feed, first: int) -> None:
         room = self._room
         if feed.owner is link and feed.last and feed.empty and first > 1:
-            feed.floor = feed.accepted = first - 1
-            room.ownership.ask(feed, link)
+            # Not beyond what it claims: it would be ahead no longer, nor anybody else, and nobody would be asked again.
+            floor = max(min(first, link.heard[feed.number]) - 1, 0)
+            if floor != feed.floor:
+                feed.floor = feed.accepted = floor
+                room.ownership.ask(feed, link)
             room.ownership.evaluate(feed, room.now)
         elif feed.accepted + 1 < first:
             link.firsts[feed.number] = first

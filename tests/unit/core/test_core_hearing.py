@@ -442,6 +442,22 @@ def test_the_start_of_another_than_the_owner_does_not_move_a_late_start(bench: t
     assert peer.reported(What.LATE) == ["carol"]
 
 
+def test_a_start_beyond_what_the_owner_claims_does_not_keep_the_feed_from_others(bench: type[Bench]) -> None:
+    peer = bench(follow=[])
+    peer.follow("f", last=8)
+    peer.up("bob", "f=10,lazy", "end")
+    peer.up("carol", "f=10,lazy", "end")
+    peer.hear("bob", "start f=1000000")
+    assert peer.stands() == (Class.CLAIMED, "bob", 3.0)
+    peer.hear("bob", "start f=1000000")
+    peer.out("bob")
+    peer.hear("bob", "start f=1000000")
+    assert peer.out("bob") == []
+    peer.wait(3.0)
+    assert peer.owner() == "carol"
+    assert peer.out("carol") == ["f=2,eager"]
+
+
 def test_an_owner_that_leaves_before_a_late_start_leaves_nothing(bench: type[Bench]) -> None:
     peer = bench(follow=[])
     peer.follow("f", last=3)
