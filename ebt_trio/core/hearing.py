@@ -134,12 +134,16 @@ class Hearing:
     def _declined(self, link: Link, feed: Feed) -> None:
         """Never answered; what was told is told no more, on both sides."""
         number = feed.number
-        say = link.pending.get(number)
-        if link.told[number] != DECLINED or link.in_doubt(number):
+        say, doubt = link.pending.get(number), link.in_doubt(number)
+        if link.told[number] != DECLINED:
             link.memory.told.put(number, NONE)
         link.forget(number)
         link.memory.heard.put(number, DECLINED)
-        if link.told[number] == DECLINED and say is not None and say is not SAY_DECLINE:
+        if doubt and feed.followed and number not in link.refused:
+            self._room.say(link, feed, SAY_LAZY)
+        elif doubt:
+            self._room.say(link, feed, SAY_DECLINE)  # the initial note, which tells what they know
+        elif link.told[number] == DECLINED and say is not None and say is not SAY_DECLINE:
             link.pending[number] = SAY_LAZY  # they know of our -1 only, and may be about to say the same
         self._room.ownership.leave(feed, link, self._room.now)
 

@@ -158,6 +158,23 @@ def test_after_any_changes_of_mind_two_peers_agree(seeds: Iterable[int]) -> None
             raise AssertionError(f"python {__file__} {seed}: {error}") from error
 
 
+@pytest.mark.parametrize("seed", [10333, 10336])
+def test_both_tell_declined_again_and_each_knows_what_the_other_remembers(seed: int) -> None:
+    """So that the next session needs no notes, also when the logs of changes are gone with the processes."""
+    pair = Pair(seed)
+    pair.connect()
+    for _ in range(pair.random.randrange(20, 200)):
+        pair.act()
+    pair.settle()
+    for number, peer in enumerate(pair.peers):
+        peer.down(pair.session, pair.now)
+        peer.save()
+        peer.start(bytes([number]) * 8, Random(number), pair.now)
+    pair.connect()
+    pair.settle()
+    assert [peer.core.statistics(pair.session).notes_sent for peer in pair.peers] == [0, 0]
+
+
 if __name__ == "__main__":  # python test_changes_of_mind.py FIRST [LAST]
     for seed in range(int(sys.argv[1]), int(sys.argv[-1]) + 1):
         try:
