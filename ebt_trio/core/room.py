@@ -211,6 +211,7 @@ class Room:
         """What was held back on a session is due: said if it is still news there."""
         for number in _expired(link.held, self.now) if link.held else ():
             feed = self.feeds[number]
+            link.put_off.pop(number, None)
             if not self.believed(link, feed) and link.shares(feed):
                 self.tell(link, feed)
             else:

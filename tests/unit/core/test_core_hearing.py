@@ -614,3 +614,16 @@ def test_a_feed_too_many_that_is_blocked_before_the_minus_one_has_left(bench: ty
     peer.up("bob", "f=3,lazy", "end")
     peer.block("bob", "f")
     assert peer.out("bob") == ["f=declined"]
+
+
+def test_what_became_known_while_it_was_put_off_leaves_nothing_behind(bench: type[Bench]) -> None:
+    peer = bench("zoe", have={"f": 1})
+    peer.up("bob", "f=1,lazy", "end")
+    peer.store("f", 2)
+    peer.out("bob")
+    peer.store("f", 3)
+    peer.hear("bob", "f=2,lazy")
+    assert peer.link("bob").put_off
+    peer.hear("bob", "f:3")
+    peer.wait(1.0)
+    assert not peer.link("bob").put_off
