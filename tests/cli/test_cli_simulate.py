@@ -149,6 +149,14 @@ def test_a_file_that_cannot_be_written(ebt: Runner, tmp_path: Path) -> None:
     assert "there is no directory" in result.err
 
 
+@pytest.mark.parametrize("slow", ["--latency 1000-2000", "--jitter 2000", "--overlay grid --latency 200 --messages 1"])
+def test_slow_links_have_the_time_they_need(ebt: Runner, slow: str) -> None:
+    options = ("simulate", "--peers", "30", "--degree", "4", "--messages", "4", "--json")
+    said = json.loads(ebt.ok(*options, *slow.split()))
+    assert said["reliability"] == 1.0
+    assert said["rmr"] >= 0.0
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [("30", (0.03, 0.03)), ("20-40", (0.02, 0.04)), ("constant", (0.01, 0.05)), ("long-tail:5-80", (0.005, 0.08))],

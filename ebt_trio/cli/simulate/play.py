@@ -12,8 +12,9 @@ from ...testing.networks.aftermath import Aftermath, aftermath
 from ...testing.networks.failures import kill
 from ...testing.networks.latencies import latencies
 from ...testing.networks.measures import Measures
-from ...testing.networks.network import Network
+from ...testing.networks.network import SETUP, Network
 from ...testing.networks.overlays import overlay
+from ...testing.networks.paths import distances
 from ...testing.networks.redial import Redialler
 from ...testing.networks.workloads import Post, one_sender, random_senders
 from ..errors import Failure
@@ -24,9 +25,11 @@ __all__ = ["Blow", "Played", "Setting", "play"]
 BEFORE: Final = 0.2
 """So many seconds of a recording come before the first message."""
 REST: Final = 4.0
-"""Seconds after the last message."""
+"""Seconds after the last message, at least."""
 AFTER_FAILURE: Final = 60.0
 """The same, if something is to be mended."""
+PATIENCE: Final = 8.0
+"""A message has so many times the longest of the shortest ways, where that is long: a first one takes 3 to 6."""
 ADDRESSES: Final = 30
 """A peer remembers so many addresses, besides those of its neighbours."""
 LEAST: Final = 2
@@ -117,6 +120,7 @@ def play(setting: Setting, *, record: bool = False, told: Callable[[str, int, in
         feeds=senders,
         seed=setting.seed,
         jitter=setting.jitter,
+        setup=max(SETUP, PATIENCE * (max(late) + setting.jitter)),
         watch=watch if record else None,
     )
     redial = Redialler(
@@ -133,7 +137,7 @@ def play(setting: Setting, *, record: bool = False, told: Callable[[str, int, in
         if victims and number == setting.messages // 2:
             network.sim.after(0.0, strike)  # at the same instant, after it
 
-    network.play(_posts(setting, senders, draw), rest=AFTER_FAILURE if victims else REST, each=each)
+    network.play(_posts(setting, senders, draw), rest=_rest(network, setting, senders[0], bool(victims)), each=each)
     told("it is measured", setting.messages, setting.messages)
     return Played(
         setting,
@@ -142,6 +146,13 @@ def play(setting: Setting, *, record: bool = False, told: Callable[[str, int, in
         _blow(network, setting, redial) if victims else None,
         _recording(recorders[0], network) if recorders else None,
     )
+
+
+def _rest(network: Network, setting: Setting, sender: int, failed: bool) -> float:
+    """Seconds after the last message: enough for one that goes slowly to get everywhere."""
+    each = [latency + setting.jitter for latency in network.latencies]
+    furthest = max(distances(setting.peers, network.edges, each)(sender))
+    return max(AFTER_FAILURE if failed else REST, PATIENCE * furthest)
 
 
 def _victims(setting: Setting, senders: Sequence[int], rng: Random) -> list[int]:

@@ -27,7 +27,7 @@ from .recording import Recording
 from .workloads import Post
 
 SETUP = 5.0
-"""So many seconds do sessions have to come up, before anything is measured."""
+"""So many seconds do sessions have to come up, before anything is measured, if nothing else is said."""
 
 
 class Network:
@@ -43,6 +43,7 @@ class Network:
     :param jitter: mean of an exponential delay added to each frame, in seconds
     :param store_delay: how long an append takes to be durable, in seconds
     :param idle: so many feeds more that all follow, and in which nothing happens
+    :param setup: how long sessions have to come up before anything is measured, in seconds
     :param watch: makes another who looks on, from before the first link comes up
     :param simulation: other arguments of :class:`~ebt_trio.testing.Simulation`
     """
@@ -58,6 +59,7 @@ class Network:
         jitter: float = 0.0,
         store_delay: float = 0.001,
         idle: int = 0,
+        setup: float = SETUP,
         watch: Callable[[Network], Watch] | None = None,
         config: Config | None = None,
         **simulation: Any,
@@ -78,7 +80,7 @@ class Network:
         self.died: set[int] = set()
         for edge, latency in zip(self.edges, self.latencies, strict=True):
             self.link(edge, latency)
-        self.sim.run(SETUP)
+        self.sim.run(setup)
         self.recording.begin()
 
     def link(self, edge: Edge, latency: float) -> SimLink:
