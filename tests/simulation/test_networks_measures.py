@@ -79,6 +79,8 @@ def test_who_does_not_live_does_not_count() -> None:
     assert found.rmr == pytest.approx(7 / 5 - 1)
     assert found.delivery_last == pytest.approx((1.0 + 0.5) / 2)
     assert found.stretch == found.peer_load == found.link_load == 0.0
+    assert found.notes == pytest.approx(2 / (3 + 4))  # d sent some, too, before it died
+    assert measure(by_hand(), until=20.0, live=[0, 1]).notes == pytest.approx(2 / (3 + 4))
     survivors = measure(by_hand(), until=20.0, live=[1, 2, 3])
     assert survivors.reliability == pytest.approx((2 / 3 + 1) / 2)
     with pytest.raises(ValueError, match="nothing"):

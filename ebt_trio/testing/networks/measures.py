@@ -51,13 +51,13 @@ class Measures:
     """As ``stretch_first``, over the second half of the messages."""
     stretch_last: float
     notes: float
-    """Note entries sent, per live peer and message."""
+    """Note entries sent, per message and peer that lived then: that lives in the end, or has got it."""
     acks: float
-    """ACK entries sent, per live peer and message."""
+    """ACK entries sent, likewise."""
     frames: float
-    """Frames sent, per live peer and message."""
+    """Frames sent, likewise."""
     bytes: float
-    """Bytes sent, per live peer and message; 0.0 if sizes are off."""
+    """Bytes sent, likewise; 0.0 if sizes are off."""
     peer_load: float
     """Payloads sent by the busiest peer / its fair share by degree; 0.0 if degrees are not known."""
     link_load: float
@@ -100,7 +100,7 @@ def measure(
     times = [list(_times(track, counted)) for track in tracks]
     stretches = list(_stretches(tracks, counted, distances))
     half = stretches[len(stretches) // 2 :]
-    each = len(counted) * len(tracks)
+    each = sum(max(len(counted), receivers(track) + 1) for track in tracks)  # those who died later count, too
     return Measures(
         peers=recording.peers,
         live=len(counted),
