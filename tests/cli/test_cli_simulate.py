@@ -147,6 +147,16 @@ def test_a_file_that_cannot_be_written(ebt: Runner, tmp_path: Path) -> None:
     result = ebt("simulate", "--html", str(tmp_path / "nowhere" / "x.html"))
     assert result.status == 1
     assert "there is no directory" in result.err
+    result = ebt("simulate", "--html", "")
+    assert (result.status, result.out, result.err) == (1, b"", "ebt: .: that is a directory\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_costs_the_picture_only(ebt: Runner) -> None:
+    result = ebt("simulate", "--peers", "10", "--degree", "4", "--messages", "2", "--json", "--html", "/dev/full")
+    assert result.status == 1
+    assert len(result.err.splitlines()) == 1
+    assert json.loads(result.out)["reliability"] == 1.0
 
 
 @pytest.mark.parametrize("slow", ["--latency 1000-2000", "--jitter 2000", "--overlay grid --latency 200 --messages 1"])

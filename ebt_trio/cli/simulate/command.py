@@ -163,15 +163,15 @@ def simulate(
     _refuse(setting, html)
     with telling() as tell:
         played = play(setting, record=html is not None, told=tell)
-    if html is not None:
-        assert played.recording is not None
-        text = page(played.recording, title(setting), subtitle(setting), "map" if overlay in MAPPED else "rings")
-        html.write_text(text, encoding="utf-8")
     if in_json:
         click.echo(json.dumps(as_json(played), indent=1))
     else:
         print_tables(played)
-        if html is not None:
+    if html is not None:  # last: where it cannot be written, the figures are there
+        assert played.recording is not None
+        text = page(played.recording, title(setting), subtitle(setting), "map" if overlay in MAPPED else "rings")
+        html.write_text(text, encoding="utf-8")
+        if not in_json:
             click.echo(f"\npicture: {html} ({bytes_text(html.stat().st_size)}); open it in a browser")
 
 
@@ -185,5 +185,7 @@ def _refuse(setting: Setting, html: Path | None) -> None:
         raise click.UsageError(
             f"a picture of {setting.peers:,} peers would show nothing: at most {PICTURED:,} with --html"
         )
+    if html is not None and html.is_dir():  # "" is ".", which click lets through
+        raise Failure(f"{html}: that is a directory")
     if html is not None and not html.absolute().parent.is_dir():
         raise Failure(f"{html}: there is no directory {html.absolute().parent}")

@@ -77,7 +77,7 @@ def _rows(played: Played) -> list[list[str]]:
     measures = played.measures
     rows = [
         ["reliability", _share(measures.reliability), "of the live peers get a message"],
-        ["RMR", f"{measures.rmr:.4f}", "payloads received in vain, for each that was not"],
+        ["RMR", f"{measures.rmr:.4f}", "received in vain, for each that was not"],
         ["  of the first message", f"{measures.rmr_first:.4f}", "while the tree forms"],
         ["LDH", f"{measures.ldh:.1f}", "links to the peer that is furthest"],
         ["delivery", _ms(measures.delivery), "from the author to a peer"],
