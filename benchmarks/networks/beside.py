@@ -64,8 +64,8 @@ def rivals(messages: int) -> Table:
         f"""The same overlays, latencies of 10–50 ms, seeds and messages ({messages}, a second apart) for all: ours, on
         the real core; pure flooding; Plumtree as published in 2007, with timers in its favour, and with
         those that iroh-gossip ships; the note rules of the JavaScript reference.
-        Control entries: note and ACK-free entries of ours; IHAVE, GRAFT and PRUNE of Plumtree; notes of the
-        reference.""",
+        Control entries: entries of notes of ours, without ACKs, of which there are about as many again, late and merged;
+        IHAVE, GRAFT and PRUNE of Plumtree; notes of the reference.""",
         COLUMNS,
         cases,
     )
