@@ -64,7 +64,7 @@ def rivals(messages: int) -> Table:
         f"""The same overlays, latencies of 10–50 ms, seeds and messages ({messages}, a second apart) for all: ours, on
         the real core; pure flooding; Plumtree as published in 2007, with timers in its favour, and with
         those that iroh-gossip ships; the note rules of the JavaScript reference.
-        Control entries: entries of notes of ours, without ACKs, of which there are about as many again, late and merged;
+        Control entries: entries of notes of ours, without ACKs, of which there are about as many again;
         IHAVE, GRAFT and PRUNE of Plumtree; notes of the reference.""",
         COLUMNS,
         cases,
