@@ -177,6 +177,20 @@ def test_what_they_turn_out_to_have_is_not_announced(bench: type[Bench]) -> None
     assert peer.out("bob") == []
 
 
+def test_a_note_that_was_put_off_and_is_sent_anyway_is_said_once(bench: type[Bench]) -> None:
+    peer = bench("zoe")
+    peer.up("bob", "f=0,lazy", "end")
+    peer.store("f", 1)
+    peer.out("bob")
+    peer.store("f", 2)
+    peer.hear("bob", "f=1,lazy")
+    assert peer.link("bob").put_off
+    peer.hear("bob", "f:1")  # a duplicate: it is told lazy
+    assert peer.out("bob") == ["f=2,lazy"]
+    assert not peer.link("bob").held
+    assert not peer.link("bob").put_off
+
+
 def test_the_side_that_waits_less_keeps_its_time(bench: type[Bench]) -> None:
     peer = bench("alice")
     peer.up("bob", "f=0,lazy", "end")
