@@ -67,6 +67,7 @@ class Node:
         return SQLiteStore(self._path, synchronous="NORMAL")
 
     def restart(self) -> None:
+        self._is(None)  # at once: nobody is to begin anything at an EBT that is being closed
         self._again.cancel()
 
     async def run(self, soak: Soak) -> None:
@@ -78,7 +79,8 @@ class Node:
                     async with await listen(f"shs+{self.kind}://{self.place}", identity=self.key) as listener:
                         if self.kind == "tcp":
                             self.place = listener.urls[0].rpartition("@")[2]
-                        self._is(ebt)
+                        if not self._again.cancel_called:
+                            self._is(ebt)
                         async with trio.open_nursery() as nursery:
                             nursery.start_soon(ebt.serve, listener)
                             for proxy in soak.dials(self.number):
