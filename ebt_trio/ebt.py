@@ -58,7 +58,8 @@ class EBT(Feeds):
         :class:`PlainFormat`
     :param stall_timeout: after how many seconds without a delivery a feed is asked for elsewhere
     :param graft_delay: after how many seconds a feed that others have newer is asked for there; a floor, adaptive
-    :param lazy_interval: for how many seconds "I have more" is held back, to say it once for many messages
+    :param lazy_interval: for how many seconds "I have more" is held back, to say it once for many messages; in a stream
+        it is said every 45 lazy_intervals
     :param should_replicate: asked ``(feed, peer)`` when a peer names a feed that we don't follow; True follows it
     :param network: peers of different networks have nothing to do with each other
     :param limits: how much to take from others

@@ -32,9 +32,9 @@ Trouble = Callable[[Network, Random, Redialler], None]
 
 
 def _trouble(
-    name: str, peers: int, cause: Trouble, *, kind: str = "regular", rest: float = 60.0, seconds: int = 30
+    name: str, peers: int, cause: Trouble, *, kind: str = "regular", rest: float = 60.0, rate: int = 1
 ) -> Case:
-    """One sender, a message each second; the cause is let loose after some."""
+    """One sender for half a minute, so many messages per second; the cause is let loose after some."""
 
     def run(seed: int) -> Figures:
         edges, late = links(kind, peers, seed)
@@ -44,7 +44,7 @@ def _trouble(
         made.recording.begin()
         redial = Redialler(made, rng)
         cause(made, rng, redial)
-        made.play(one_sender(seconds), rest=rest)
+        made.play(one_sender(30 * rate, gap=1 / rate), rest=rest)
         found = aftermath(made)
         measures = made.measures()
         return {
@@ -58,7 +58,8 @@ def _trouble(
             "links": redial.made,
         }
 
-    return Case(f"{peers:,} peers, {name}", peers, run, {"finally_": T(least=1), "bugs": T(most=0)})
+    stream = f", {rate} messages per second" if rate > 1 else ""
+    return Case(f"{peers:,} peers, {name}{stream}", peers, run, {"finally_": T(least=1), "bugs": T(most=0)})
 
 
 def _parting(made: Network, rng: Random, redial: Redialler) -> None:
@@ -98,12 +99,17 @@ def trouble() -> Table:
             _trouble("1 % of the links per second is lost", peers, _losing),
             _trouble("1 % of the links per second is lost silently", peers, _losing_silently, rest=120.0),
         ]
+    cases += [
+        _trouble("1 % of the peers per second crash for 10 s", 100, _churning, rate=20),
+        _trouble("the busiest source freezes for 20 s", 100, _freezing, rate=20),
+        _trouble("1 % of the links per second is lost", 100, _losing, rate=20),
+    ]
     return Table(
         "trouble",
         "Trouble that goes on",
-        """One sender, a message each second for 30 s, while something is wrong; then it ends. Links that are lost are
-        made again, by who made them, with the backoff of `EBT.dial`. Shares are of all peers, mean over messages;
-        finally: of the message that reached the fewest.""",
+        """One sender, for 30 s a message each second, or as many as it says, while something is wrong; then it ends.
+        Links that are lost are made again, by who made them, with the backoff of `EBT.dial`. Shares are of all peers,
+        mean over messages; finally: of the message that reached the fewest.""",
         TROUBLE,
         cases,
     )

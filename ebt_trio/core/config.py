@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+SPACING: Final = 45
+"""Between two lazy notes about a feed on a session, from either side, pass so many lazy_intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class Config:
     """How long an owner may lag behind what others announce; a floor, adaptive per peer."""
     lazy_interval: float = 0.02
     """How long lazy notes are held back, on the side with the smaller id; the other side waits five times as long,
-    since a symmetric hold does not stop notes from crossing."""
+    since a symmetric hold does not stop notes from crossing. In a stream :data:`SPACING` times that comes on top."""
     ack_delay: float = 1.0
     """How long an acknowledgement is held back."""
     read_retry: float = 1.0
@@ -30,3 +34,7 @@ class Config:
 
     def hold(self, smaller: bool) -> float:
         return self.lazy_interval if smaller else 5 * self.lazy_interval
+
+    @property
+    def spacing(self) -> float:
+        return SPACING * self.lazy_interval

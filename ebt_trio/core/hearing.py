@@ -9,7 +9,7 @@ from . import events as ev
 from .actions import Append, Followed, What
 from .clock import NONE
 from .feed import Feed
-from .link import MET, SAY_DECLINE, SAY_LAZY, WANTS, Link
+from .link import ANNOUNCED, MET, SAY_DECLINE, SAY_LAZY, WANTS, Link
 from .note import DECLINED
 from .room import Room
 from .types import FeedId, Run
@@ -50,13 +50,14 @@ class Hearing:
 
         With the feed, if it is known.
 
-        Lazy notes about feeds on which nobody is ahead, that say just what we hold and have said, or are about to:
+        Lazy notes about feeds on which nobody is ahead, that say just what we hold and have said, or are about to, and
+        that no others have followed in this session:
         :meth:`_note` and :meth:`Room.track` would do with them what is done here, and nothing else.
         """
         room = self._room
         numbers, feeds = room.numbers, room.feeds
         told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
-        held = link.held
+        news = link.news
         differing, open_flags, introduced = link.open, link.open.flags, link.introduced
         changed: list[int] = []
         heads: list[int] = []
@@ -72,9 +73,9 @@ class Hearing:
                 and feed.durable == head == feed.accepted >= feed.highest
                 and feed.followed
                 and heard[number] != DECLINED
-                and not flags[number] & WANTS
+                and not flags[number] & (WANTS | ANNOUNCED)
                 and number not in refused
-                and number not in held
+                and number not in news
             ):
                 yield id, note, feed
             elif said == head:
@@ -139,10 +140,9 @@ class Hearing:
             link.memory.told.put(number, NONE)
         link.forget(number)
         link.memory.heard.put(number, DECLINED)
-        if doubt and feed.followed and number not in link.refused:
-            self._room.say(link, feed, SAY_LAZY)
-        elif doubt:
-            self._room.say(link, feed, SAY_DECLINE)  # the initial note, which tells what they know
+        if doubt:  # the initial note, which tells what they know
+            follows = feed.followed and number not in link.refused
+            self._room.say(link, feed, SAY_LAZY if follows else SAY_DECLINE)
         elif link.told[number] == DECLINED and say is not None and say is not SAY_DECLINE:
             link.pending[number] = SAY_LAZY  # they know of our -1 only, and may be about to say the same
         self._room.ownership.leave(feed, link, self._room.now)
@@ -170,6 +170,8 @@ class Hearing:
             link.flags[number] &= ~WANTS
             link.ready.pop(number, None)
             behind = feed.durable > max(sequence, told, link.cursor[number])
+            if link.flags[number] & ANNOUNCED:
+                room.noted(link, number)
         else:
             link.flags[number] |= WANTS
             link.cursor[number] = sequence
@@ -177,8 +179,8 @@ class Hearing:
             if sequence < feed.durable:
                 link.ready[number] = None
                 room.wake(link)
-        if number in link.held:
-            room.put_off(link, feed)
+        if number in link.news:
+            room.reconsider(link, feed)
         elif told < 0 or behind:
             room.tell(link, feed)
         if told < feed.durable <= sequence:

@@ -55,9 +55,8 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
                 differing.discard(number)
                 continue
             values.append(head)
-            if link.held:
-                link.let_go(link.held, number)
-                link.put_off.pop(number, None)
+            if link.news:
+                link.unhold(number)
             differs = known != head
             if open_flags[number] != differs:
                 open_flags[number] = differs

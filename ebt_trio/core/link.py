@@ -105,22 +105,23 @@ class Link:
         "last_payload",
         "load",
         "memory",
+        "news",
+        "noted",
         "open",
         "open_since",
         "owed",
-        "patient",
         "peer",
         "pending",
         "ping_due",
         "proved",
         "proving",
         "pruned",
-        "put_off",
         "ready",
         "ready_acks",
         "refused",
         "retries",
         "session",
+        "spaced",
         "starts",
         "statistics",
         "strangers",
@@ -146,7 +147,6 @@ class Link:
         proved: bool,
         acks: bool,
         hold: float,
-        patient: bool,
     ) -> None:
         self.session = session
         self.peer = peer
@@ -155,8 +155,6 @@ class Link:
         self.acks = acks
         self.hold = hold
         """How long a lazy note is held back, in seconds."""
-        self.patient = patient
-        """It is put off when the other side announces."""
         self.up = True
         self.memory = memory
         self.told = memory.told.values
@@ -169,8 +167,12 @@ class Link:
         self.pending: dict[int, Say] = {}
         self.held: dict[int, float] = {}
         """Lazy notes held back until then, in order of time."""
-        self.put_off: dict[int, float] = {}
-        """Until when it may be put off, where it was."""
+        self.spaced: dict[int, float] = {}
+        """Likewise those that wait for longer, since there was a note shortly before."""
+        self.news: dict[int, int] = {}
+        """What is held back, in ``held`` or ``spaced``: the sequence that we had when that began."""
+        self.noted: dict[int, float] = {}
+        """When either side last sent a lazy note, in order of time, where that was lately."""
         self.owed: dict[int, float] = {}
         """ACKs held back until then, in order of time."""
         self.ready_acks: dict[int, None] = {}
@@ -220,7 +222,7 @@ class Link:
         self.open_since = float("-inf")
         self.synced = False
         self.deadline: float | None = None
-        """When something held back is due: the earliest of ``held``, ``owed``, ``retries`` and ``unproved``."""
+        """When something held back is due: the earliest of all that is held back."""
         self.armed: float | None = None
         self.statistics = CoreStatistics()
 
@@ -343,10 +345,16 @@ class Link:
         if due is not None and due == self.deadline:
             self.deadline = self.earliest()
 
+    def unhold(self, number: int) -> None:
+        """Hold a lazy note back no longer, if it was."""
+        if self.news.pop(number, None) is not None:
+            self.let_go(self.held, number)
+            self.let_go(self.spaced, number)
+
     def earliest(self) -> float | None:
         """What ``deadline`` must be, after something held back is gone; each dict is in order of time."""
         earliest: float | None = None
-        for held in (self.held, self.owed, self.retries, self.unproved):
+        for held in (self.held, self.spaced, self.owed, self.retries, self.unproved):
             for first in held.values():
                 if earliest is None or first < earliest:
                     earliest = first
@@ -355,9 +363,10 @@ class Link:
 
     def forget(self, number: int) -> None:
         """Drop all that was to be said or sent of a feed."""
-        for things in (self.pending, self.ready_acks, self.ready, self.starts, self.put_off, self.proving):
+        for things in (self.pending, self.ready_acks, self.ready, self.starts, self.noted, self.proving):
             things.pop(number, None)
-        for held in (self.held, self.owed, self.retries, self.unproved):
+        self.unhold(number)
+        for held in (self.owed, self.retries, self.unproved):
             self.let_go(held, number)
         self.flags[number] = self.flags[number] & ~WANTS | MET
         self.cursor[number] = NONE

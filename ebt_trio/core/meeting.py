@@ -46,7 +46,6 @@ class Meeting:
             proved=event.proved,
             acks=event.acks,
             hold=room.config.hold(smaller),
-            patient=not smaller,
         )
         room.sessions[event.session] = room.usable[event.session] = link
         room.ownership.joined(link)
@@ -99,6 +98,9 @@ class Meeting:
         room.ownership.left(link, [room.feeds[number] for number in sorted(concerned)], room.now)
         link.memory.in_use = False
         link.held.clear()
+        link.spaced.clear()
+        link.news.clear()
+        link.noted.clear()
         link.owed.clear()
         link.retries.clear()
         link.unproved.clear()

@@ -59,10 +59,8 @@ def _notes(link: Link, feeds: Sequence[Feed], limit: int, said: list[int]) -> di
             link.flags[number] |= OFFERED
             sequence = NONE  # who declined does not remember it
         link.memory.told.put(number, sequence)
-        if link.held:
-            link.let_go(link.held, number)
-        if link.put_off:
-            link.put_off.pop(number, None)
+        if link.news:
+            link.unhold(number)
     for number in said:
         del link.pending[number]
         link.flags[number] |= MET

@@ -7,6 +7,7 @@ The handlers (:mod:`.following`, :mod:`.meeting`, :mod:`.hearing`, :mod:`.storin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from random import Random
 from typing import Final
 
@@ -21,8 +22,6 @@ from .patience import Arriving, nothing_arriving
 from .timers import Timers
 from .types import FeedId, PeerId, SessionId
 
-PUT_OFF_MAX: Final = 0.5
-"""A lazy note that is put off because the other side announces is put off by no more than this."""
 SYNCED_AGAIN: Final = 1.0
 """A session that was out of sync for less than this many seconds is not reported as synced again."""
 
@@ -119,6 +118,7 @@ class Room:
             return
         if not link.flags[number] & EAGER:
             link.pending[number] = SAY_LAZY
+            self.noted(link, number)
         elif link.acks and link.told[number] >= 0:
             link.ready_acks[number] = None
         else:
@@ -132,14 +132,33 @@ class Room:
                 link.deadline = due
                 self.timers.arm(link)
 
-    def put_off(self, link: Link, feed: Feed) -> None:
-        """The other side has announced, while we held back what we have: one side is enough, mostly."""
+    def noted(self, link: Link, number: int) -> None:
+        """Either side says where it is: for a while that will do."""
+        link.noted.pop(number, None)
+        link.noted[number] = self.now
+
+    def hold_note(self, link: Link, feed: Feed) -> None:
+        """There is news for a session, to be said by and by; in a stream, with what comes until then."""
         number = feed.number
+        if number in link.news:
+            return
+        link.news[number] = feed.durable
+        if link.noted.get(number, float("-inf")) + self.config.spacing > self.now:
+            self.hold(link, link.spaced, number, self.config.spacing + link.hold)
+        else:
+            self.hold(link, link.held, number, link.hold)
+
+    def reconsider(self, link: Link, feed: Feed) -> None:
+        """The other side has spoken, while we held back what we have."""
+        number = feed.number
+        news = link.news[number]
         if self.believed(link, feed):
-            link.let_go(link.held, number)
-            link.put_off.pop(number, None)
-        elif link.patient and self.now + link.hold <= link.put_off.setdefault(number, self.now + PUT_OFF_MAX):
-            link.let_go(link.held, number)
+            link.unhold(number)
+        elif link.heard[number] >= news:  # they keep up: one side is enough
+            link.unhold(number)
+            self.hold_note(link, feed)
+        elif number in link.spaced:  # they lack what we have had for a while
+            link.let_go(link.spaced, number)
             self.hold(link, link.held, number, link.hold)
 
     def announce(self, feed: Feed) -> None:
@@ -159,7 +178,7 @@ class Room:
                 self.owe(link, feed)
             elif not self.believed(link, feed):
                 if flags & ANNOUNCED:
-                    self.hold(link, link.held, number, link.hold)
+                    self.hold_note(link, feed)
                 else:
                     link.flags[number] = flags | ANNOUNCED
                     self.tell(link, feed)
@@ -209,9 +228,9 @@ class Room:
 
     def due(self, link: Link) -> None:
         """What was held back on a session is due: said if it is still news there."""
-        for number in _expired(link.held, self.now) if link.held else ():
+        for number in chain(_expired(link.held, self.now), _expired(link.spaced, self.now)) if link.news else ():
             feed = self.feeds[number]
-            link.put_off.pop(number, None)
+            del link.news[number]
             if not self.believed(link, feed) and link.shares(feed):
                 self.tell(link, feed)
             else:
@@ -229,6 +248,7 @@ class Room:
             link.ping_due = True
             self.woken[link] = None
         link.deadline = link.earliest()
+        _expired(link.noted, self.now - self.config.spacing)
 
     # -- watching
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ebt_trio.core.clock import Memory
+from ebt_trio.core.config import Config
 from ebt_trio.core.feed import Class, Feed, Verdict
 from ebt_trio.core.link import MET, Link
 from ebt_trio.core.ownership import RIVAL_APART, SWAP_APART, WRONG_GRAFT_WITHIN
@@ -38,13 +39,14 @@ LINK = {
     *("session", "peer", "instance", "acks", "up", "memory", "told", "heard", "cursor", "flags", "pending", "held"),
     *("owed", "ready_acks", "ready", "starts", "retries", "final_due", "in_initial", "refused", "firsts", "faults"),
     *("pruned", "load", "window", "window_count", "window_since", "waiting", "delivered", "last_payload", "suspect"),
-    *("put_off", "open", "introduced", "changed", "unproved", "proving", "ping_due", "strangers"),
+    *("spaced", "news", "noted", "open", "introduced", "changed", "unproved", "proving", "ping_due", "strangers"),
 }
-LINK_WITHOUT_FUTURE = {"hold", "patient", "proved", "deadline", "armed", "statistics", "open_since", "synced"}
+LINK_WITHOUT_FUTURE = {"hold", "proved", "deadline", "armed", "statistics", "open_since", "synced"}
 """Constant; the earliest of what is held back; an entry in the heap; counters; reports."""
 STRIKES_ALIKE = 6
 """From so many on, neither deadline nor penalty grows."""
 STALL_MAX = 3.0 * STALL_SCALE_MAX
+SPACING = Config().spacing
 
 Times = list[tuple[float, float]]
 """A time, and for how many seconds afterwards it still matters."""
@@ -89,8 +91,9 @@ def _session(link: Link | None) -> int | None:
 def _link(link: Link, times: Times, remember: bool) -> tuple[Any, ...]:
     if not link.up:
         return link.session, link.peer, link.instance, False
-    for held in (link.held, link.put_off, link.owed, link.retries, link.unproved):
+    for held in (link.held, link.spaced, link.owed, link.retries, link.unproved):
         times.extend((time, 0.0) for time in held.values())
+    times.extend((time, SPACING) for time in link.noted.values())
     for fault in link.faults.values():
         times.append((fault.until, 0.0))
     times.extend((time, STALL_MAX) for time in link.pruned.values())
@@ -109,7 +112,9 @@ def _link(link: Link, times: Times, remember: bool) -> tuple[Any, ...]:
         bytes(link.flags) if link.final_due else bytes(flags & ~MET for flags in link.flags),
         tuple(sorted((number, say.value) for number, say in link.pending.items())),
         tuple(link.held),
-        tuple(link.put_off),
+        tuple(link.spaced),
+        tuple(sorted(link.news.items())),
+        tuple(link.noted),
         tuple(link.owed),
         tuple(link.retries),
         (tuple(link.unproved), tuple(link.proving.items()), link.ping_due, tuple(link.strangers.items())),

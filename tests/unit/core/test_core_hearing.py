@@ -68,34 +68,6 @@ def test_a_note_says_how_far_the_peer_is_also_backwards(bench: type[Bench]) -> N
 # -- announcements
 
 
-def test_the_first_announcement_of_a_session_goes_at_once_the_others_are_held(bench: type[Bench]) -> None:
-    peer = bench("a-small-id")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    assert peer.out("bob") == ["f=1,lazy"]
-    peer.store("f", 2)
-    peer.store("f", 3)
-    assert peer.out("bob") == []
-    peer.wait(0.0199)
-    assert peer.out("bob") == []
-    peer.wait(0.0001)
-    assert peer.out("bob") == ["f=3,lazy"]
-    peer.wait(5)
-    assert peer.out("bob") == []
-
-
-def test_the_larger_id_holds_five_times_as_long(bench: type[Bench]) -> None:
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
-    peer.wait(0.0999)
-    assert peer.out("bob") == []
-    peer.wait(0.0001)
-    assert peer.out("bob") == ["f=2,lazy"]
-
-
 def test_a_held_note_is_not_sent_when_it_is_news_no_longer(bench: type[Bench]) -> None:
     peer = bench("zoe")
     peer.up("bob", "f=0,lazy", "end")
@@ -133,39 +105,6 @@ def test_a_note_that_is_sent_anyway_saves_the_held_one(bench: type[Bench]) -> No
     assert peer.out("bob") == []
 
 
-def test_the_side_that_waits_longer_puts_its_note_off_when_the_other_announces(bench: type[Bench]) -> None:
-    """In a stream of messages one of the two announces, and the other is silent; but for half a second at most."""
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    assert peer.out("bob") == ["f=1,lazy"]
-    said = []
-    for head in range(2, 20):
-        peer.store("f", head)
-        peer.wait(0.05)
-        peer.hear("bob", f"f={head - 1},lazy")
-        if notes := peer.out("bob"):
-            said.append((round(peer.now, 2), notes))
-    peer.wait(0.2)
-    assert [time for time, _ in said] == [0.55]
-    assert peer.out("bob") == ["f=19,lazy"]
-
-
-def test_what_the_other_side_has_announced_meanwhile_is_held_no_more(bench: type[Bench]) -> None:
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
-    peer.hear("bob", "f=1,lazy")
-    assert list(peer.link("bob").put_off) == [0]
-    peer.hear("bob", "f=2,lazy")
-    assert not peer.link("bob").held
-    assert not peer.link("bob").put_off
-    peer.wait(0.5)
-    assert peer.out("bob") == []
-
-
 def test_what_they_turn_out_to_have_is_not_announced(bench: type[Bench]) -> None:
     peer = bench()
     peer.up("bob", "f=0,lazy", "end")
@@ -175,33 +114,6 @@ def test_what_they_turn_out_to_have_is_not_announced(bench: type[Bench]) -> None
     peer.hear("bob", "ack f=2")
     peer.wait(0.5)
     assert peer.out("bob") == []
-
-
-def test_a_note_that_was_put_off_and_is_sent_anyway_is_said_once(bench: type[Bench]) -> None:
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
-    peer.hear("bob", "f=1,lazy")
-    assert peer.link("bob").put_off
-    peer.hear("bob", "f:1")  # a duplicate: it is told lazy
-    assert peer.out("bob") == ["f=2,lazy"]
-    assert not peer.link("bob").held
-    assert not peer.link("bob").put_off
-
-
-def test_the_side_that_waits_less_keeps_its_time(bench: type[Bench]) -> None:
-    peer = bench("alice")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
-    peer.wait(0.015)
-    peer.hear("bob", "f=1,lazy")
-    assert peer.out("bob") == []
-    peer.wait(0.005)
-    assert peer.out("bob") == ["f=2,lazy"]
 
 
 def test_who_is_pushed_to_gets_no_note(bench: type[Bench]) -> None:
@@ -628,16 +540,3 @@ def test_a_feed_too_many_that_is_blocked_before_the_minus_one_has_left(bench: ty
     peer.up("bob", "f=3,lazy", "end")
     peer.block("bob", "f")
     assert peer.out("bob") == ["f=declined"]
-
-
-def test_what_became_known_while_it_was_put_off_leaves_nothing_behind(bench: type[Bench]) -> None:
-    peer = bench("zoe", have={"f": 1})
-    peer.up("bob", "f=1,lazy", "end")
-    peer.store("f", 2)
-    peer.out("bob")
-    peer.store("f", 3)
-    peer.hear("bob", "f=2,lazy")
-    assert peer.link("bob").put_off
-    peer.hear("bob", "f:3")
-    peer.wait(1.0)
-    assert not peer.link("bob").put_off

@@ -127,7 +127,6 @@ def link_that_holds() -> Link:
         instance=None,
         proved=False,
         acks=True,
-        patient=False,
         hold=0,
     )
     link.held.update({0: 2.0, 1: 3.0})

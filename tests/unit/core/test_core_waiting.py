@@ -20,7 +20,6 @@ def link(number: int, window: int = 1) -> Link:
         instance=None,
         proved=False,
         acks=True,
-        patient=False,
         hold=0,
     )
     made.load = made.window = window
