@@ -12,11 +12,10 @@ at each honest peer that wants it within a bound, all the time; in the end all i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from children import Child, child
 from gauge import Sample
 from hostile import KINDS
 from node import key
-from trend import second_half
+from trend import concluded, usage
 
 __all__ = ["run"]
 
@@ -62,8 +61,8 @@ class Watch:
             f"loop late by {max(said['lag'] for said in self.node[-10:]):.2f} s, {crowd['failures']} failures"
         )
 
-    def cpu(self, samples: int = 0) -> float:
-        """The node's share of a core over the last so many samples, or all."""
+    def cpu(self, samples: int) -> float:
+        """The node's share of a core over the last so many samples."""
         first, last = self.node[-samples:][0], self.node[-1]
         return float((last["cpu"] - first["cpu"]) / max(last["at"] - first["at"], 1e-9))
 
@@ -125,8 +124,7 @@ def verdict(
     seconds: float,
 ) -> dict[str, Any]:
     samples = [Sample(**{name: said[name] for name in FIGURES}) for said in watch.node]
-    trends = second_half(samples)
-    failed = [f"{name} grows: {found}" for name, found in trends.items() if found.grows] if seconds >= 60 else []
+    failed, used = usage(samples, seconds)
     failed += [behind] if behind else []
     worst = max(max(said["latest"], said["oldest"]) for said in crowd)
     if worst > bound:
@@ -148,20 +146,13 @@ def verdict(
         "latency at most": max(said["latest"] for said in crowd),
         "longest without news": max(said["oldest"] for said in crowd),
         "loop late at most": max(said["lag"] for said in watch.node),
-        "CPU share": watch.cpu(),
-        "resident at most": max(sample.resident for sample in samples),
-        "traced at most": max(sample.peak for sample in samples),
-        "trends": {name: asdict(found) | {"grows": found.grows} for name, found in trends.items()},
+        **used,
     }
 
 
 async def main(options: argparse.Namespace) -> int:
     result = await run(60 * options.minutes, options.honest, options.each, bound=options.bound, progress=True)
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        await trio.Path(options.json).write_text(text + "\n")
-    return bool(result["failed"])
+    return concluded(result, options.json)
 
 
 if __name__ == "__main__":

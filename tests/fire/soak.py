@@ -14,13 +14,11 @@ In the end the proxies stop, and all stores are equal, message by message.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -28,7 +26,7 @@ from typing import Any, Final
 import trio
 from gauge import Sample, start_tracing, take
 from proxy import Proxy, open_proxy
-from trend import second_half
+from trend import concluded, usage
 
 from ebt_trio import EBT, EBTError, Identity, SQLiteStore, connect, listen
 
@@ -271,8 +269,7 @@ async def run(seconds: float, *, seed: int = 0, quick: bool = False, progress: b
         soak = Soak(Path(folder), seed, 10 if quick else 1)
         await soak.run(seconds, progress)
         messages = sum(node.appended for node in soak.nodes)
-    samples, trends = soak.samples, second_half(soak.samples)
-    grows = [f"{name} grows: {found}" for name, found in trends.items() if found.grows] if seconds >= 60 else []
+    grows, used = usage(soak.samples, seconds)
     seen = [proxy.seen for proxy in soak.proxies.values()]
     return {
         "failed": soak.problems + grows,
@@ -287,20 +284,13 @@ async def run(seconds: float, *, seed: int = 0, quick: bool = False, progress: b
         "truncations": sum(one.truncations for one in seen),
         "duplicates": sum(one.duplicates for one in seen),
         "bytes": sum(one.bytes for one in seen),
-        "CPU share": (samples[-1].cpu - samples[0].cpu) / (samples[-1].at - samples[0].at),
-        "resident at most": max(sample.resident for sample in samples),
-        "traced at most": max(sample.peak for sample in samples),
-        "trends": {name: asdict(found) | {"grows": found.grows} for name, found in trends.items()},
+        **used,
     }
 
 
 async def main(options: argparse.Namespace) -> int:
     result = await run(60 * options.minutes, seed=options.seed, progress=True)
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        await trio.Path(options.json).write_text(text + "\n")
-    return bool(result["failed"])
+    return concluded(result, options.json)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Does something grow? A test that neither noise nor single peaks mislead: see :func:`trend`."""
+"""Does something grow? See :func:`trend`: neither noise nor single peaks mislead it. And how a long run ends."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from gauge import Sample
 
-__all__ = ["TOLERANCES", "Trend", "second_half", "trend"]
+__all__ = ["TOLERANCES", "Trend", "concluded", "second_half", "trend", "usage"]
 
 CERTAIN: Final = 2.58
 """Standard deviations beyond which a tendency is none of chance: one in a hundred."""
@@ -72,6 +74,28 @@ def second_half(samples: Sequence[Sample]) -> dict[str, Trend]:
         name: trend(times, [float(getattr(sample, name)) for sample in later], least, share)
         for name, (least, share) in TOLERANCES.items()
     }
+
+
+def usage(samples: Sequence[Sample], seconds: float) -> tuple[list[str], dict[str, Any]]:
+    """What grows, if it went on for long enough to tell; and what was used, for the result."""
+    trends = second_half(samples)
+    grows = [f"{name} grows: {found}" for name, found in trends.items() if found.grows] if seconds >= 60 else []
+    first, last = samples[0], samples[-1]
+    return grows, {
+        "CPU share": (last.cpu - first.cpu) / max(last.at - first.at, 1e-9),
+        "resident at most": max(sample.resident for sample in samples),
+        "traced at most": max(sample.peak for sample in samples),
+        "trends": {name: asdict(found) | {"grows": found.grows} for name, found in trends.items()},
+    }
+
+
+def concluded(result: dict[str, Any], file: Path | None) -> int:
+    """Show a result, to people and in the file, if any; the exit status that it deserves."""
+    text = json.dumps(result, indent=2)
+    print(text)
+    if file is not None:
+        file.write_text(text + "\n")
+    return bool(result["failed"])
 
 
 def _fewer(values: Sequence[float]) -> Sequence[float]:

@@ -139,13 +139,14 @@ class Pair:
             assert not link.in_initial
 
 
-def run(seed: int) -> None:
+def settled(seed: int) -> Pair:
+    """After some changes of mind, when nothing is left to happen."""
     pair = Pair(seed)
     pair.connect()
     for _ in range(pair.random.randrange(20, 200)):
         pair.act()
     pair.settle()
-    pair.check()
+    return pair
 
 
 # The single ones are ways of their own in which two peers once lost sight of a feed.
@@ -153,7 +154,7 @@ def run(seed: int) -> None:
 def test_after_any_changes_of_mind_two_peers_agree(seeds: Iterable[int]) -> None:
     for seed in seeds:
         try:
-            run(seed)
+            settled(seed).check()
         except AssertionError as error:
             raise AssertionError(f"python {__file__} {seed}: {error}") from error
 
@@ -161,11 +162,7 @@ def test_after_any_changes_of_mind_two_peers_agree(seeds: Iterable[int]) -> None
 @pytest.mark.parametrize("seed", [10333, 10336])
 def test_both_tell_declined_again_and_each_knows_what_the_other_remembers(seed: int) -> None:
     """So that the next session needs no notes, also when the logs of changes are gone with the processes."""
-    pair = Pair(seed)
-    pair.connect()
-    for _ in range(pair.random.randrange(20, 200)):
-        pair.act()
-    pair.settle()
+    pair = settled(seed)
     for number, peer in enumerate(pair.peers):
         peer.down(pair.session, pair.now)
         peer.save()
@@ -178,6 +175,6 @@ def test_both_tell_declined_again_and_each_knows_what_the_other_remembers(seed: 
 if __name__ == "__main__":  # python test_changes_of_mind.py FIRST [LAST]
     for seed in range(int(sys.argv[1]), int(sys.argv[-1]) + 1):
         try:
-            run(seed)
+            settled(seed).check()
         except AssertionError as error:
             print(f"seed {seed}: {error}")

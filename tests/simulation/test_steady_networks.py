@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 
 from ebt_trio.core.types import FeedId, PeerId
+from ebt_trio.testing.networks.overlays import overlay
 from ebt_trio.testing.simulation import Simulation
 
 PEERS, DEGREE = 100, 5
@@ -19,37 +21,11 @@ def regular_network(seed: int) -> Simulation:
     names = [f"p{number}" for number in range(PEERS)]
     for name in names:
         sim.peer(name, follow=[FEED])
-    while not connected(edges := pairing(sim, names), names):
-        pass
-    for a, b in sorted(edges):
-        sim.connect(a, b)
+    for a, b in overlay("regular", PEERS, DEGREE, Random(seed)):
+        sim.connect(names[a], names[b])
     sim.settle()
     sim.count_anew()
     return sim
-
-
-def pairing(sim: Simulation, names: list[str]) -> set[tuple[str, str]]:
-    """Every peer puts its name into a hat five times, and pairs are drawn; pairs that are no good are drawn again."""
-    hat = names * DEGREE
-    edges: set[tuple[str, str]] = set()
-    sim.rng.shuffle(hat)
-    while hat:
-        a, b = sorted((hat.pop(), hat.pop()))
-        if a != b and (a, b) not in edges:
-            edges.add((a, b))
-            continue
-        hat += [a, b]
-        hat += edges.pop()
-        sim.rng.shuffle(hat)
-    return edges
-
-
-def connected(edges: set[tuple[str, str]], names: list[str]) -> bool:
-    reached, before = {names[0]}, 0
-    while len(reached) != before:
-        before = len(reached)
-        reached |= {end for edge in edges if reached & set(edge) for end in edge}
-    return len(reached) == len(names)
 
 
 def assert_tree(sim: Simulation) -> None:

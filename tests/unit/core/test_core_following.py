@@ -23,6 +23,17 @@ def forget(peer: Bench, feed: str) -> None:
 # -- follow
 
 
+def declined_before(bench: type[Bench]) -> Bench:
+    """Bob was told in an earlier session that f is not replicated, and is back."""
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end", store=b"bobs")
+    peer.unfollow("f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.down("bob")
+    peer.up("again", peer="bob", store=b"bobs", quiet=False)
+    return peer
+
+
 def test_following_is_told_to_every_session_also_to_those_that_declined(bench: type[Bench]) -> None:
     peer = bench(follow=[], have={"f": 2})
     peer.up("bob", "end")
@@ -138,12 +149,7 @@ def test_unblocking_before_the_decline_has_left_forgets_nothing(bench: type[Benc
 
 
 def test_a_decline_of_an_earlier_session_is_said_again_unless_it_is_remembered(bench: type[Bench]) -> None:
-    peer = bench(have={"f": 2})
-    peer.up("bob", "f=2,lazy", "end", store=b"bobs")
-    peer.unfollow("f")
-    assert peer.out("bob") == ["f=declined"]
-    peer.down("bob")
-    peer.up("again", peer="bob", store=b"bobs", quiet=False)
+    peer = declined_before(bench)
     peer.block("bob", "f")
     peer.unblock("bob", "f")
     assert "f=declined" in peer.out("again")
@@ -151,12 +157,7 @@ def test_a_decline_of_an_earlier_session_is_said_again_unless_it_is_remembered(b
 
 def test_who_declines_by_itself_hears_a_decline_of_an_earlier_session_again(bench: type[Bench]) -> None:
     """It may have been lost, or not: once it is said, both know that they remember the same."""
-    peer = bench(have={"f": 2})
-    peer.up("bob", "f=2,lazy", "end", store=b"bobs")
-    peer.unfollow("f")
-    assert peer.out("bob") == ["f=declined"]
-    peer.down("bob")
-    peer.up("again", peer="bob", store=b"bobs", quiet=False)
+    peer = declined_before(bench)
     peer.hear("again", "f=declined")
     assert "f=declined" in peer.out("again")
     assert peer.told("again") == DECLINED
