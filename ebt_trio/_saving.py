@@ -18,7 +18,8 @@ __all__ = ["Saving"]
 CLOCKS_AFTER: Final = 2.5
 """What was told to peers and heard from them is saved about this often, in seconds, while it changes: after ACKs, which
 come a second after the messages, so that most is saved once. What is lost of it costs only longer handshakes."""
-CLOCK_ROWS: Final = 10_000
+CLOCK_ROWS: Final = 2_000
+"""At once: whoever has messages to be stored waits for no more than these."""
 FIRST_BACKOFF: Final = 0.1
 LONGEST_BACKOFF: Final = 5.0
 

@@ -39,6 +39,8 @@ PONGS: Final = 16
 PING_APART: Final = 0.05
 """Seconds between PINGs that somebody waits for."""
 
+MANY: Final = 100
+"""So many entries stand in line with large frames that come in, before they become one that goes out."""
 UNSIGNED: Final = "from message {first} on its author's signatures are bad: nobody else would take it"
 
 Piece = tuple[FeedId, int, Sequence[bytes]]
@@ -189,6 +191,9 @@ class Writer:
         return outgoing
 
     async def _announce(self, outgoing: Outgoing) -> None:
+        said = len(outgoing.starts) + len(outgoing.notes) + len(outgoing.acks)
+        if said > MANY:
+            await self._driver.turns.wait()
         frames: list[Start | Notes | Ack] = [Start(firsts) for firsts in portions(outgoing.starts, self.their_frame)]
         frames.extend(Notes(notes) for notes in portions(outgoing.notes, self.their_frame))
         if outgoing.final:

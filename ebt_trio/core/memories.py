@@ -10,6 +10,9 @@ from .types import FeedId, PeerKey, Remembered
 
 IDLE_ENTRIES: Final = 1_000_000
 """Clocks of peers without a session stay in this process up to so many entries; the store keeps the others."""
+UNSAVED_MOST: Final = 2
+"""Those that are not saved yet are dropped, too, if there are more than so many times as many: whoever says more than
+can be written. The next handshake is longer then."""
 EMPTY: Final = 100
 """What a peer costs of whom nothing is remembered, in entries: whoever says HELLO is one more, under any name."""
 
@@ -73,7 +76,7 @@ class Memories:
         for key, memory in idle:
             if entries <= IDLE_ENTRIES:
                 break
-            if not memory.has_unsaved:
+            if entries > UNSAVED_MOST * IDLE_ENTRIES or not memory.has_unsaved:
                 entries -= _size(memory)
                 del self._memories[key]
 

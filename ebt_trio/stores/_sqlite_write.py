@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,26 @@ _CHANGES_AT_ONCE: Final = 10_000
 # Many rows a statement, not executemany: every step of a statement releases the GIL, and a worker thread beside a busy
 # loop may wait 5 ms to get it back, for each row. It takes half the CPU time as well.
 _ROWS_AT_ONCE: Final = (256, 64, 16, 4, 1)
-_INSERT: Final = {rows: "INSERT INTO messages VALUES " + ", ".join(["(?, ?)"] * rows) for rows in _ROWS_AT_ONCE}
+
+
+def _bulk(statement: str, row: str) -> Mapping[int, str]:
+    """For so many rows at once, in place of ``{}``."""
+    return {rows: statement.format(", ".join([row] * rows)) for rows in _ROWS_AT_ONCE}
+
+
+_INSERT: Final = _bulk("INSERT INTO messages VALUES {}", "(?, ?)")
+_FIND: Final = _bulk("SELECT feed, number, base, first, head FROM feeds WHERE feed IN ({})", "?")
+_ADVANCE: Final = _bulk(
+    "INSERT INTO feeds VALUES {} ON CONFLICT (number) DO UPDATE"
+    " SET base = excluded.base, first = excluded.first, head = excluded.head, changed = excluded.changed",
+    "(?, ?, ?, ?, ?, ?)",
+)
+_REMEMBER: Final = _bulk("INSERT OR REPLACE INTO clocks VALUES {}", "(?, ?, ?, ?)")
+_FORGET: Final = _bulk("DELETE FROM clocks WHERE peer = ? AND feed IN ({})", "?")
+
+
+_Row = Sequence[Any]
+"""number, base, first, head"""
 
 
 @dataclass(slots=True)
@@ -59,6 +78,8 @@ class Writer:
         self._foreign_forks = False
         self._seen = self._tick()[0]
         self._place = Place(path)
+        self._new_numbers: Iterator[int] | None = None
+        """For feeds that the transaction adds."""
 
     def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
         """See :meth:`Store.append`."""
@@ -67,29 +88,33 @@ class Writer:
         outcomes: list[FeedHead | StoreError] = []
         with transaction(self.connection):
             tick = self._look() + 1
+            found = self._find(dict.fromkeys(run.feed for run in runs))
+            self._new_numbers = None
             for run in runs:
                 try:
-                    outcomes.append(self._planned(run, feeds, rows))
+                    outcomes.append(self._planned(run, feeds, found, rows))
                 except StoreError as error:
                     outcomes.append(error)
             if not rows:
                 return outcomes
             self._insert(rows)
             changed = {name: feed for name, feed in feeds.items() if feed.is_changed}
-            self.connection.executemany(
-                "UPDATE feeds SET base = ?, first = ?, head = ?, changed = ? WHERE number = ?",
-                [(feed.base, feed.first, feed.head, tick, feed.number) for feed in changed.values()],
+            self._execute(
+                _ADVANCE,
+                [(feed.number, name, feed.base, feed.first, feed.head, tick) for name, feed in changed.items()],
             )
             self.connection.execute("UPDATE store SET tick = ?", (tick,))
             self._place.check()
         self._wrote(tick, changed)
         return outcomes
 
-    def _planned(self, run: Run, feeds: dict[FeedId, _Feed], rows: list[tuple[int, Sequence[bytes]]]) -> FeedHead:
+    def _planned(
+        self, run: Run, feeds: dict[FeedId, _Feed], found: Mapping[str, _Row], rows: list[tuple[int, Sequence[bytes]]]
+    ) -> FeedHead:
         """Find the rows for what of ``run`` is new; the head of the feed after it."""
         feed = feeds.get(run.feed)
         if feed is None:
-            feed = feeds[run.feed] = self._load(run.feed)
+            feed = feeds[run.feed] = self._feed(run.feed, found)
         skip = already_stored(run, FeedHead(run.feed, feed.first, feed.head))
         if skip < len(run.payloads):
             if feed.head == 0:
@@ -102,13 +127,15 @@ class Writer:
             feed.head, feed.is_changed = run.last, True
         return FeedHead(run.feed, feed.first, feed.head)
 
-    def _load(self, feed: FeedId) -> _Feed:
-        try:
-            row = self.connection.execute(
-                "SELECT number, base, first, head FROM feeds WHERE feed = ?", (feed,)
-            ).fetchone()
-        except UnicodeEncodeError:
-            raise StoreError(f"feed {feed!r}: not a text that UTF-8 can encode; not stored") from None
+    def _find(self, names: Iterable[FeedId]) -> Mapping[str, _Row]:
+        """What ``feeds`` has about those that it has, unchecked."""
+        rows = self._execute(_FIND, [(name,) for name in names if _is_text(name)])
+        return {name: row for name, *row in rows}
+
+    def _feed(self, name: FeedId, found: Mapping[str, _Row]) -> _Feed:
+        if not _is_text(name):
+            raise StoreError(f"feed {name!r}: not a text that UTF-8 can encode; not stored")
+        row = found.get(name)
         if row is None:
             return _Feed()
         checked(self._path, [row], int, int, int, int)
@@ -117,10 +144,12 @@ class Writer:
         return _Feed(*row)
 
     def _new_number(self, feed: FeedId) -> int:
-        number: int = self.connection.execute("SELECT coalesce(max(number), 0) + 1 FROM feeds").fetchone()[0]
+        if self._new_numbers is None:
+            most = self.connection.execute("SELECT coalesce(max(number), 0) FROM feeds").fetchone()[0]
+            self._new_numbers = count(most + 1)
+        number = next(self._new_numbers)
         if number > MAX_FEEDS:
             raise StoreError(f"feed {feed}: this store takes {MAX_FEEDS} feeds; not stored")
-        self.connection.execute("INSERT INTO feeds VALUES (?, ?, 0, 1, 0, 0)", (number, feed))
         return number
 
     def _insert(self, rows: list[tuple[int, Sequence[bytes]]]) -> None:
@@ -130,10 +159,10 @@ class Writer:
         values[0::2] = chain.from_iterable(range(start, start + len(run)) for start, run in rows)
         values[1::2] = payloads
         done = 0
-        for count in _ROWS_AT_ONCE:
-            while len(payloads) - done >= count:
-                self.connection.execute(_INSERT[count], values[2 * done : 2 * (done + count)])
-                done += count
+        for size, statement in _INSERT.items():
+            while len(payloads) - done >= size:
+                self.connection.execute(statement, values[2 * done : 2 * (done + size)])
+                done += size
 
     def update(self, change: Change, keep_peers: int) -> None:
         """See :meth:`Store.update`."""
@@ -176,7 +205,7 @@ class Writer:
         )
 
     def _forget(self, name: FeedId, tick: int) -> None:
-        feed = self._load(name)
+        feed = self._feed(name, self._find([name]))
         if feed.head:
             start = feed.number << NUMBER_SHIFT
             self.connection.execute("DELETE FROM messages WHERE id BETWEEN ? AND ?", (start, start + MAX_MESSAGES))
@@ -192,13 +221,10 @@ class Writer:
             (*key, seen),
         ).fetchone()[0]
         latest = {row.feed: row for row in rows}
-        self.connection.executemany(
-            "DELETE FROM clocks WHERE peer = ? AND feed = ?", [(number, feed) for feed in latest]
-        )
-        self.connection.executemany(
-            "INSERT INTO clocks VALUES (?, ?, ?, ?)",
-            [(number, *row) for row in latest.values() if row.told is not None or row.heard is not None],
-        )
+        kept = [row for row in latest.values() if row.told is not None or row.heard is not None]
+        gone = [(row.feed,) for row in latest.values() if row.told is row.heard is None]
+        self._execute(_REMEMBER, [(number, *row) for row in kept])
+        self._execute(_FORGET, gone, number)
 
     def _drop_peers(self, keep: int) -> None:
         rows = self.connection.execute(
@@ -251,6 +277,25 @@ class Writer:
         self._seen = tick
         for feed in feeds:
             self._foreign_heads.pop(feed, None)
+
+    def _execute(self, statements: Mapping[int, str], rows: Sequence[Sequence[Any]], *before: Any) -> list[Any]:
+        """For all these rows, as many at once as there is a statement for; what is found."""
+        found: list[Any] = []
+        done = 0
+        for size, statement in statements.items():
+            while len(rows) - done >= size:
+                values = chain(before, *rows[done : done + size])
+                found += self.connection.execute(statement, tuple(values)).fetchall()
+                done += size
+        return found
+
+
+def _is_text(name: FeedId) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _block_row(entry: BlockEntry) -> tuple[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import trio
 import trio.testing
 
 from ebt_trio import EBT, EBTError, FeedId, PeerId
-from ebt_trio._turns import Turns
+from ebt_trio._turns import LARGE, Turns
 from ebt_trio.core.events import NotesReceived
 from ebt_trio.frames import Hello, Notes, Resume, encode
 from ebt_trio.testing import LinkEnd, connected, link
@@ -16,12 +18,13 @@ from ebt_trio.testing import LinkEnd, connected, link
 FLOODS = 12
 
 
-async def flood(end: LinkEnd, number: int) -> None:
+async def flood(end: LinkEnd, number: int, *, stay: bool = False) -> None:
     await end.send(encode(Hello(PeerId(f"mallory {number}"), instance=b"i" * 8)))
     await end.send(encode(Resume()))
     for frame in range(6):
         await end.send(encode(Notes({FeedId(f"feed {frame:020d} {n}"): 14 for n in range(300)})))
-    await end.send_eof()
+    if not stay:
+        await end.send_eof()
 
 
 async def test_one_large_frame_in_a_turn_of_the_loop(autojump_clock: trio.testing.MockClock) -> None:
@@ -51,6 +54,43 @@ async def test_one_large_frame_in_a_turn_of_the_loop(autojump_clock: trio.testin
             assert most <= 2, f"{most} large frames in one turn"
             await bob.wait_for(dict(alice.clock))
         nursery.cancel_scope.cancel()
+
+
+async def test_one_large_answer_in_a_turn_of_the_loop(autojump_clock: trio.testing.MockClock) -> None:
+    """All of these feeds are declined, one by one: to make such a frame takes as long as to take one."""
+    async with EBT("alice") as alice, trio.open_nursery() as nursery:
+        read = trio.Event()
+        answers = turns = most = 0
+        for number in range(FLOODS):
+            near, far = link(capacity=1)
+            send = near.send
+
+            async def counting(data: bytes, send: Callable[[bytes], Awaitable[None]] = send) -> None:
+                nonlocal answers
+                answers += len(data) > LARGE
+                await send(data)
+
+            near.send = counting  # type: ignore[method-assign, assignment]
+            nursery.start_soon(stay, alice, near)
+            nursery.start_soon(partial(flood, far, number, stay=True))
+            nursery.start_soon(hear_out, far, read)
+        await trio.sleep(1)
+        answers = 0
+        read.set()
+        while answers < FLOODS:  # all of them have something to say now
+            before = answers
+            await trio.lowlevel.checkpoint()
+            turns, most = turns + 1, max(most, answers - before)
+            assert turns < 10_000, f"only {answers} answers"
+        assert most <= 2, f"{most} large frames in one turn"
+        nursery.cancel_scope.cancel()
+
+
+async def hear_out(end: LinkEnd, start: trio.Event) -> None:
+    await start.wait()
+    with suppress(EBTError):
+        while True:
+            await end.receive()
 
 
 async def stay(ebt: EBT, transport: LinkEnd) -> None:

@@ -92,6 +92,30 @@ async def test_reads_do_not_queue_behind_commits(tmp_path: Path, monkeypatch: py
         assert await store.read([Range(A, 1, 9)], 100) == [[b"x", b"y"]]
 
 
+async def test_however_many_rows_few_statements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With each step of a statement a thread may have to wait for a busy loop: what is behind it would wait for all."""
+    statements: list[str] = []
+    names = [FeedId(f"feed {number}") for number in range(1000)]
+    key = PeerKey(PeerId("bob"), b"store", True)
+
+    async def traced(call: Awaitable[object]) -> int:
+        statements.clear()
+        await call
+        return len(statements)
+
+    async with opened(tmp_path / "db", threads=False) as store:
+        assert store._opened is not None
+        store._opened.writer.connection.set_trace_callback(statements.append)
+        assert await traced(store.append([Run(name, 1, [b"x"]) for name in names])) < 60
+        assert await traced(store.append([Run(name, 2, [b"y", b"z"]) for name in names])) < 60
+        rows = [Remembered(name, 1, 2) for name in names]
+        assert await traced(store.update(Change(remember={key: rows}), keep_peers=9)) < 40
+        rows[1::2] = [Remembered(name, None, None) for name in names[1::2]]
+        assert await traced(store.update(Change(remember={key: rows}), keep_peers=9)) < 40
+        assert await store.recall(key, None, 2000) == sorted(rows[::2])
+        assert await store.read([Range(name, 1, 9) for name in names], 10**6) == [[b"x", b"y", b"z"]] * 1000
+
+
 async def test_an_append_that_has_started_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = trio.lowlevel.current_trio_token()
     insert = _sqlite_write.Writer._insert

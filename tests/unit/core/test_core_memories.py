@@ -86,6 +86,19 @@ def test_the_least_recently_used_is_dropped_when_saved_and_idle(monkeypatch: pyt
     assert [memories.has(key(peer)) for peer in ("bob", "carol", "dave", "erin")] == [True, True, False, True]
 
 
+def test_when_more_is_said_than_can_be_saved_the_oldest_is_dropped_unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the store as it was before, or not at all; the next handshake is longer."""
+    monkeypatch.setattr(module, "IDLE_ENTRIES", 2 * len(NAMES))
+    monkeypatch.setattr(module, "EMPTY", 0)
+    memories = Memories(NAMES)
+    for number in range(10):
+        memory = memories.take(key(f"talker {number}"))
+        memory.told.put(0, 1)
+        memory.in_use = number == 0
+    memories.take_unsaved(1)
+    assert [number for number in range(10) if memories.has(key(f"talker {number}"))] == [0, 6, 7, 8, 9]
+
+
 def test_those_of_whom_nothing_is_remembered_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever says HELLO is one more, and there is no end of names; others are being saved all the time."""
     monkeypatch.setattr(module, "IDLE_ENTRIES", 10 * module.EMPTY)
