@@ -132,7 +132,7 @@ def coverage(session: nox.Session) -> None:
     session.install("-e", ".[test]", "coverage>=7.4")
     session.run(
         *("python", "-m", "coverage", "run", "--source=ebt_trio/core"),
-        *("-m", "pytest", *(session.posargs or ["tests/unit/core"])),
+        *("-m", "pytest", "-n0", *(session.posargs or ["tests/unit/core"])),
     )
     session.run("python", "-m", "coverage", "report", "--show-missing", "--fail-under=100")
 

@@ -134,7 +134,7 @@ def noticed(mutant: Mutant | None, stage: int) -> bool:
     return os.waitpid(child, 0)[1] != 0
 
 
-_OPTIONS: Final = ["-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+_OPTIONS: Final = ["-n0", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
 
 
 def _tests(mutant: Mutant | None, stage: int) -> Sequence[str]:
