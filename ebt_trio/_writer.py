@@ -191,8 +191,8 @@ class Writer:
         return outgoing
 
     async def _announce(self, outgoing: Outgoing) -> None:
-        said = len(outgoing.starts) + len(outgoing.notes) + len(outgoing.acks)
-        if said > MANY:
+        notes, acks = outgoing.notes, outgoing.acks
+        if (notes and len(notes) > MANY) or (acks and len(acks) > MANY):
             await self._driver.turns.wait()
         frames: list[Start | Notes | Ack] = [Start(firsts) for firsts in portions(outgoing.starts, self.their_frame)]
         frames.extend(Notes(notes) for notes in portions(outgoing.notes, self.their_frame))

@@ -39,6 +39,7 @@ class Room:
     ) -> None:
         self.me = me
         self.config = config
+        self.spacing = config.spacing
         self.should_replicate = should_replicate
         self.now = 0.0
         self.names: list[FeedId] = []
@@ -143,8 +144,8 @@ class Room:
         if number in link.news:
             return
         link.news[number] = feed.durable
-        if link.noted.get(number, float("-inf")) + self.config.spacing > self.now:
-            self.hold(link, link.spaced, number, self.config.spacing + link.hold)
+        if link.noted.get(number, float("-inf")) + self.spacing > self.now:
+            self.hold(link, link.spaced, number, self.spacing + link.hold)
         else:
             self.hold(link, link.held, number, link.hold)
 
@@ -248,7 +249,8 @@ class Room:
             link.ping_due = True
             self.woken[link] = None
         link.deadline = link.earliest()
-        _expired(link.noted, self.now - self.config.spacing)
+        if link.noted:
+            _expired(link.noted, self.now - self.spacing)
 
     # -- watching
 
