@@ -147,5 +147,5 @@ def mutation(session: nox.Session) -> None:
 @nox.session
 def networks(session: nox.Session) -> None:
     """The papers' tables, up to 10,000 peers: hours; ``-- --peers 100`` is a look (``docs/networks.md``)."""
-    session.install("-e", ".[simulate]")
+    session.install("-e", ".[simulate]", "matplotlib>=3.11")
     session.run("python", "-m", "benchmarks.networks", *session.posargs)

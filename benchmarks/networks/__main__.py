@@ -7,11 +7,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
 
+from . import charts
 from .case import Case, Figures, Table
 from .running import alone, row, tables
 from .writing import cell, markdown, number
@@ -32,13 +34,16 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, run by run")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this document")
+    parser.add_argument("--charts", type=Path, metavar="FOLDER", help="draw what can be drawn there (needs matplotlib)")
     parser.add_argument(
-        "--from-json", type=Path, nargs="+", metavar="FILE", help="run nothing: --markdown, of what --json has written"
+        "--from-json", type=Path, nargs="+", metavar="FILE", help="run nothing: of what --json has written"
     )
     parser.add_argument("--list", action="store_true", help="name the tables and rows, and run none")
     asked = parser.parse_args(arguments)
-    if asked.from_json and not asked.markdown:
-        parser.error("--from-json needs --markdown")
+    if asked.from_json and not (asked.markdown or asked.charts):
+        parser.error("--from-json needs --markdown or --charts")
+    if asked.charts and not find_spec("matplotlib"):
+        parser.error("--charts needs matplotlib: pip install matplotlib")
     if asked.seeds < 1 or asked.messages < 1:
         parser.error("there must be a seed and a message at least")
     unknown = set(asked.only or ()) - {table.name for table in tables(1)}
@@ -63,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """1: a target was missed, or a run has failed. 2: nothing to run."""
     asked = options(arguments)
     if asked.from_json:
-        _document(asked.markdown, [json.loads(path.read_text("utf-8")) for path in asked.from_json])
+        _written(asked, [json.loads(path.read_text("utf-8")) for path in asked.from_json])
         return 0
     wanted = chosen(asked)
     if asked.list or not wanted:
@@ -88,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*_lines(table, found, first=not done or wanted[done - 1][0].name != table.name), sep="\n", flush=True)
         if asked.json:
             asked.json.write_text(json.dumps(document, indent=1), "utf-8")
-    if asked.markdown:
-        _document(asked.markdown, [document])
+    _written(asked, [document])
     return int(missed)
 
 
@@ -105,7 +109,7 @@ def _lines(table: Table, found: Mapping[str, Any], *, first: bool) -> list[str]:
     return [*([f"{table.title} ({table.name})"] if first else []), f"  {found['case']}: {', '.join(said)}", *missed]
 
 
-def _document(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
+def _written(asked: argparse.Namespace, documents: Sequence[Mapping[str, Any]]) -> None:
     """Later documents replace rows of earlier ones; a table says how many messages its latest document had."""
     rows: dict[str, dict[str, Any]] = {}
     about: dict[str, None] = {}
@@ -118,7 +122,10 @@ def _document(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
     known = [table.name for table in tables(1)]
     made = [next(one for one in tables(messages[name]) if one.name == name) for name in known if name in rows]
     ordered = {table.name: _in_order(table, rows[table.name]) for table in made}
-    report.put(path, "\n".join([*about, "", markdown(made, ordered)]))
+    if asked.markdown:
+        report.put(asked.markdown, "\n".join([*about, "", markdown(made, ordered)]))
+    if asked.charts:
+        print(*charts.draw(asked.charts, ordered), sep="\n")
 
 
 def _in_order(table: Table, rows: Mapping[str, Any]) -> list[Any]:

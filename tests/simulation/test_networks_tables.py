@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.networks import charts
 from benchmarks.networks.__main__ import main
 from benchmarks.networks.case import Case, Published, Table, Target
 from benchmarks.networks.hard import author, failures
@@ -155,3 +156,39 @@ def test_a_failure_by_hand() -> None:
     assert found["last"] is not None
     assert 0.05 < found["last"] < 1.0
     assert case.run(1) == found
+
+
+# -- pictures
+
+
+def one(case: str, **figures: float) -> dict[str, Any]:
+    return {"case": case, "figures": {name: {"mean": value} for name, value in figures.items()}}
+
+
+DEATHS: dict[str, list[dict[str, Any]]] = {
+    "failures": [one("1,000 peers, 50% die", of_connected=1.0), one("1,000 peers, 10% die", of_connected=0.5)],
+    "redial": [one("1,000 peers, 90% die, who has fewer than 5 links", finally_=0.75, later=0.25)],
+}
+IDLENESS = {"idle-feeds": [one("1,000 idle feeds", events=13, frames=4, notes=2, acks=1)]}
+IDLENESS["idle-feeds"].append(one("0 idle feeds", events=12, frames=4, notes=2, acks=1))
+
+
+def test_lines_have_what_the_tables_have() -> None:
+    connected, then, later, *others = charts.deaths(DEATHS)
+    assert connected[1:] == ([0.1, 0.5], [0.5, 1.0])
+    assert (then[1:], later[1:]) == (([0.9], [0.75]), ([0.9], [0.25]))
+    assert [len(xs) for _, xs, _ in others] == [7, 7]
+    events = charts.idleness(IDLENESS)[0]
+    assert events == ("events of the core", [1.0, 1000.0], [12, 13])
+    assert not charts.deaths({})
+    assert not charts.idleness({})
+
+
+def test_charts_are_the_same_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    made = charts.draw(tmp_path, DEATHS | IDLENESS)
+    assert [path.name for path in made] == ["networks-failures.svg", "networks-idle.svg"]
+    before = [path.read_bytes() for path in made]
+    assert [b"iroh-gossip" in text for text in before] == [True, False]
+    assert [path.read_bytes() for path in charts.draw(tmp_path, DEATHS | IDLENESS)] == before
+    assert charts.draw(tmp_path, {}) == []
