@@ -91,5 +91,7 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
 
 
 def _owes_decline(link: Link, number: int) -> bool:
-    told = link.told[number]
-    return told >= 0 or link.heard[number] >= 0 or (told == DECLINED and not link.remembers(number))
+    told, heard = link.told[number], link.heard[number]
+    if heard == DECLINED and told == NONE:
+        return link.changed is None  # a note that was lost may have taken back a -1 that they still remember
+    return told >= 0 or heard >= 0 or (told == DECLINED and not link.remembers(number))
