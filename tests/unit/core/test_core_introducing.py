@@ -92,3 +92,22 @@ def test_who_declined_is_told_again(bench: type[Bench]) -> None:
     assert peer.out("again") == ["f=1,lazy", "g=1,lazy", "end"]
     assert peer.told("again", "f") == -2
     assert len(peer.link("again").open) == 0
+
+
+def test_who_may_remember_our_minus_one_is_told_it_again(bench: type[Bench]) -> None:
+    """A note that took back our -1 was lost with its session, and then we unfollowed: only they remember the -1."""
+    peer = bench(have={"f": 2})
+    peer.up("bob", "f=2,lazy", "end", store=b"bobs")
+    peer.unfollow("f")
+    assert peer.out("bob") == ["f=declined"]
+    peer.hear("bob", "f=declined")
+    peer.follow("f")
+    assert peer.out("bob") == ["f=2,lazy"]
+    peer.down("bob")
+    peer.unfollow("f")
+    peer.up("again", peer="bob", store=b"bobs", quiet=False)
+    assert peer.out("again") == ["f=declined", "end"]
+    heard = peer.link("again").memory.told.digest().to_bytes(16, "big")
+    peer.down("again")
+    peer.up("then", peer="bob", store=b"bobs", quiet=False, heard=heard)
+    assert peer.out("then") == ["end"]
