@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-__all__ = ["Sample", "start_tracing", "take"]
+__all__ = ["Sample", "start_tracing", "stop_tracing", "take"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ def start_tracing() -> None:
     """From now on memory is counted, at the cost of some speed."""
     gc.collect()
     tracemalloc.start()
+
+
+def stop_tracing() -> None:
+    """Whatever else this process does is fast again, and may count for itself."""
+    tracemalloc.stop()
 
 
 def take() -> Sample:

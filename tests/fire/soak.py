@@ -24,7 +24,7 @@ from random import Random
 from typing import Any, Final
 
 import trio
-from gauge import Sample, start_tracing, take
+from gauge import Sample, start_tracing, stop_tracing, take
 from proxy import Proxy, open_proxy
 from trend import concluded, usage
 
@@ -214,8 +214,8 @@ class Soak:
 
     async def _measure(self) -> None:
         while True:
-            await trio.sleep(1)
             self.samples.append(take())
+            await trio.sleep(1)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -267,7 +267,10 @@ async def run(seconds: float, *, seed: int = 0, quick: bool = False, progress: b
     """
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), seed, 10 if quick else 1)
-        await soak.run(seconds, progress)
+        try:
+            await soak.run(seconds, progress)
+        finally:
+            stop_tracing()
         messages = sum(node.appended for node in soak.nodes)
     grows, used = usage(soak.samples, seconds)
     seen = [proxy.seen for proxy in soak.proxies.values()]
