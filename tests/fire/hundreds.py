@@ -22,7 +22,6 @@ from typing import Any, Final
 import trio
 from children import Child, child
 from gauge import Sample
-from hostile import KINDS
 from node import key
 from trend import concluded, usage
 
@@ -76,11 +75,12 @@ async def run(seconds: float, honest: int, each: int, *, bound: float, progress:
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
         async with child("node.py", folder, str(honest), heard=watch.heard) as node:
-            urls = (await node.answer("listening", 30))["urls"]
+            urls = (await node.answer("listening", 60))["urls"]
             async with child("honest.py", str(honest), *urls, heard=watch.heard) as crowd:
                 await all_there(watch, honest)
                 host, _, port = urls[0].removeprefix("tcp://").rpartition(":")
                 async with child("hostile.py", host, port, key("node").id, str(each)) as hostile:
+                    await hostile.answer("all came", 60)  # a busy machine takes seconds to start a process
                     began, calm = time.monotonic(), len(watch.crowd)
                     while (passed := time.monotonic() - began) < seconds and not node.has_ended:
                         await trio.sleep(min(10, seconds - passed))
@@ -129,8 +129,6 @@ def verdict(
     worst = max(max(said["latest"], said["oldest"]) for said in crowd)
     if worst > bound:
         failed.append(f"a message took {worst:.1f} s, of {bound:g}")
-    missing = [kind for kind in KINDS if not came.get(kind)]
-    failed += [f"nobody came of {missing}"] if missing else []
     return {
         "failed": failed,
         "seconds": seconds,

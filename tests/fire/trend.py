@@ -78,8 +78,8 @@ def second_half(samples: Sequence[Sample]) -> dict[str, Trend]:
 
 def usage(samples: Sequence[Sample], seconds: float) -> tuple[list[str], dict[str, Any]]:
     """What grows, if it went on for long enough to tell; and what was used, for the result."""
-    trends = second_half(samples)
-    grows = [f"{name} grows: {found}" for name, found in trends.items() if found.grows] if seconds >= 60 else []
+    trends = second_half(samples) if seconds >= 60 else {}
+    grows = [f"{name} grows: {found}" for name, found in trends.items() if found.grows]
     first, last = samples[0], samples[-1]
     return grows, {
         "CPU share": (last.cpu - first.cpu) / max(last.at - first.at, 1e-9),
