@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Program:

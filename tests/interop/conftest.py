@@ -30,7 +30,7 @@ from ebt_trio import EBT, connect, listen
 
 BRIDGE = Path(__file__).parent / "bridge"
 SECRET = Path(__file__).parent / "secret"
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that a test may take, in real time, from its first Node process on."""
 NPM_FLAGS = [
     "--ignore-scripts",

@@ -201,7 +201,7 @@ async def test_two_processes_append_to_one_feed(tmp_path: Path) -> None:
             for _ in range(50):
                 sequences.append((await ebt.append(name)).sequence)
 
-        with trio.fail_after(30):
+        with trio.fail_after(120):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(append, one, "one")
                 nursery.start_soon(append, other, "other")

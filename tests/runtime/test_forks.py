@@ -379,7 +379,7 @@ async def test_another_process_decides(keep: Any, tmp_path: Path) -> None:
             await other.close()
             async with connected(bob, dave):
                 wanted = LEFT[:8] if keep == "ours" else RIGHT[:7]
-                with trio.fail_after(20):
+                with trio.fail_after(120):
                     await bob.wait_for({FEED: len(wanted)})
                 assert await held(bob) == wanted
         assert bob.forks[FEED].kept == keep
@@ -396,7 +396,7 @@ async def test_another_process_finds_a_fork(tmp_path: Path) -> None:
             bob.events() as events,
             connected(other, carol),
         ):
-            with trio.fail_after(20):
+            with trio.fail_after(120):
                 event = await forked(events)
         assert (event.feed, event.peer) == (FEED, None)
         assert bob.status(FEED).forked

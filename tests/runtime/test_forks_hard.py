@@ -176,7 +176,7 @@ async def test_another_process_changes_its_mind(own: bool, tmp_path: Path) -> No
         await other.update(Change(forks=[replace(fork, kept="theirs")], forget=[FEED]), keep_peers=9)
         await other.close()
         async with connected(ebt, carol):
-            with trio.fail_after(30):
+            with trio.fail_after(120):
                 await ebt.wait_for({FEED: 10})
         assert await held(ebt) == RIGHT[:10]
         assert FEED in ebt.follows

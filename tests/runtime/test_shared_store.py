@@ -52,7 +52,7 @@ async def refused(ebt: EBT, transport: Transport) -> None:
 
 async def test_another_process_writes(tmp_path: Path) -> None:
     path = tmp_path / "alice.db"
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         async with EBT("alice", SQLiteStore(path)) as node, EBT("bob") as bob, EBT("alice", SQLiteStore(path)) as tool:
             bob.follow("alice")
             near, far = link()

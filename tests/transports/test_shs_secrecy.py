@@ -75,7 +75,7 @@ async def recorded(scheme: str) -> tuple[list[bytes], list[bytes]]:
         await nursery.start(tap.run)
         await nursery.start(alice.serve, listener)
         await nursery.start(bob.dial, f"{url.rpartition(':')[0]}:{tap.port}")
-        with trio.fail_after(30):
+        with trio.fail_after(120):
             sent.append(await alice.append({"text": SAID[ALICE]}))
             await bob.wait_for({FeedId(CAROL.id): 1, FeedId(ALICE.id): 1})
             sent.append(await bob.append({"text": SAID[BOB]}))

@@ -113,7 +113,7 @@ def port_of(listener: Listener) -> int:
 
 
 async def still_works(listener: Listener, accepted: trio.MemoryReceiveChannel[Transport]) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(120):
         async with await connect(listener.urls[0], identity=ALICE) as one:
             other = await accepted.receive()
             await one.send(b"ping")
