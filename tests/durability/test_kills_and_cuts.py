@@ -36,6 +36,11 @@ def campaign(program: str, *arguments: str) -> tuple[int, int]:
     return int(told[1]), int(told[2])
 
 
+def is_found_out(program: str, *arguments: str) -> bool:
+    """Which moments are hit is up to the machine, too: one campaign of a few may miss what is there."""
+    return any(campaign(program, *arguments, "--seed", str(seed))[1] for seed in range(4, 12))
+
+
 @needs_fork
 def test_killed_processes_lose_nothing() -> None:
     assert campaign("kills.py", "--kills", "15", "--seed", "4") == (15, 0)
@@ -43,7 +48,7 @@ def test_killed_processes_lose_nothing() -> None:
 
 @needs_fork
 def test_a_store_that_says_so_too_early_is_found_out_by_kills() -> None:
-    assert campaign("kills.py", "--kills", "5", "--seed", "4", "--synchronous", "EARLY")[1]
+    assert is_found_out("kills.py", "--kills", "5", "--synchronous", "EARLY")
 
 
 def test_power_cuts_lose_nothing(power: None) -> None:
@@ -53,4 +58,4 @@ def test_power_cuts_lose_nothing(power: None) -> None:
 @pytest.mark.parametrize("synchronous", ["OFF", "NORMAL"])
 def test_who_syncs_too_little_is_found_out_by_power_cuts(power: None, synchronous: str) -> None:
     """NORMAL is one of ours: a power cut may undo the last messages, as SQLiteStore says."""
-    assert campaign("cuts.py", "--cuts", "10", "--seed", "4", "--synchronous", synchronous)[1]
+    assert is_found_out("cuts.py", "--cuts", "10", "--synchronous", synchronous)
