@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -165,15 +166,16 @@ class Link:
 
         # To be said: nothing here is a queue of messages; each is at most one entry per feed.
         self.pending: dict[int, Say] = {}
-        self.held: dict[int, float] = {}
+        # In order of time, and mostly let go from the front: there a dict keeps gaps, and looks through all of them.
+        self.held: OrderedDict[int, float] = OrderedDict()
         """Lazy notes held back until then, in order of time."""
-        self.spaced: dict[int, float] = {}
+        self.spaced: OrderedDict[int, float] = OrderedDict()
         """Likewise those that wait for longer, since there was a note shortly before."""
         self.news: dict[int, int] = {}
         """What is held back, in ``held`` or ``spaced``: the sequence that we had when that began."""
         self.noted: dict[int, float] = {}
         """When either side last sent a lazy note, in order of time, where that was lately."""
-        self.owed: dict[int, float] = {}
+        self.owed: OrderedDict[int, float] = OrderedDict()
         """ACKs held back until then, in order of time."""
         self.ready_acks: dict[int, None] = {}
         self.ready: dict[int, None] = {}
@@ -181,9 +183,9 @@ class Link:
         self.starts: dict[int, None] = {}
         self.strangers: dict[FeedId, int] = {}
         """Feeds to be declined that are not remembered, with what was said about them."""
-        self.retries: dict[int, float] = {}
+        self.retries: OrderedDict[int, float] = OrderedDict()
         """Feeds that could not be read, tried again then."""
-        self.unproved: dict[int, float] = {}
+        self.unproved: OrderedDict[int, float] = OrderedDict()
         """Sent to a peer that sends no ACKs, and not known to have come; a PONG is asked for then."""
         self.proving: dict[int, int] = {}
         """Up to where it had been sent when the PING under way left."""

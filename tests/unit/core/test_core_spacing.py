@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,3 +162,85 @@ def test_a_feed_that_is_declined_is_forgotten(bench: type[Bench]) -> None:
     assert not link.news
     assert not link.noted
     assert peer.core.next_deadline() is None
+
+
+def test_who_has_what_is_held_for_a_moment_is_told_nothing(bench: type[Bench]) -> None:
+    peer = met(bench, "zoe")
+    peer.wait(SPACE)
+    peer.store("f", 2)
+    assert peer.link("bob").held
+    peer.hear("bob", "f=2,lazy")
+    link = peer.link("bob")
+    assert not link.news
+    assert not link.held
+    assert said(peer, 5) == [(1.0, "ack f=2")]
+
+
+def test_who_has_just_what_we_had_when_the_wait_began_keeps_up(bench: type[Bench]) -> None:
+    peer = met(bench, "alice")
+    peer.store("f", 2)
+    peer.store("f", 3)
+    peer.wait(0.5)
+    peer.hear("bob", "f=2,lazy")
+    assert said(peer, 5) == [(round(SPACE + SHORT, 3), "f=3,lazy")]
+
+
+def test_nobody_lacks_a_message_for_longer_than_two_waits(bench: type[Bench]) -> None:
+    """A note that says what we had when the wait began makes it begin anew, but only once for each message."""
+    peer = met(bench, "zoe")
+    peer.store("f", 2)
+    peer.store("f", 3)
+    assert said(peer, SPACE + 0.09) == []
+    peer.hear("bob", "f=2,lazy")
+    assert said(peer, SPACE + 0.09) == []
+    peer.hear("bob", "f=2,lazy")
+    assert said(peer, 5)[0][0] <= LONG
+
+
+def test_nothing_is_held_back_for_a_session_that_has_ended(bench: type[Bench]) -> None:
+    peer = bench("alice", follow=("f", "g"))
+    peer.up("bob", "f=0,lazy", "g=0,lazy", "end")
+    for feed, wait in (("f", SPACE), ("g", 0.0)):
+        peer.store(feed, 1)
+        peer.out("bob")
+        peer.wait(wait)
+        peer.store(feed, 2)
+        if feed == "f":
+            peer.wait(SHORT)
+            peer.out("bob")
+            peer.wait(SPACE)
+            peer.store(feed, 3)
+            assert peer.link("bob").held
+    link = peer.link("bob")
+    assert link.held
+    assert link.spaced
+    assert link.noted
+    peer.down("bob")
+    assert not link.held
+    assert not link.spaced
+    assert not link.news
+    assert not link.noted
+    assert link.deadline is None
+    assert peer.core.next_deadline() is None
+
+
+def test_what_is_held_back_is_let_go_at_the_same_cost_each(bench: type[Bench]) -> None:
+    """All due at once, as after a large transaction: each was once found behind the gaps of those before."""
+    link = met(bench, "alice").link("bob")
+
+    def took(count: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            for number in range(count):
+                link.news[number] = 1
+                link.spaced[number] = link.deadline = 5.0
+            began = process_time()
+            for number in range(count):
+                link.unhold(number)
+            best = min(best, process_time() - began)
+        assert not link.spaced
+        assert link.deadline is None
+        return best
+
+    few = took(1_000)  # first: a dict that has been large stays so
+    assert took(40_000) < 4 * 40 * few
