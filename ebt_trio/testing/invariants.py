@@ -5,6 +5,8 @@ Others need the whole network (eventual delivery, quiet when idle, honest progre
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ebt_trio.core.feed import Class, Feed
 from ebt_trio.core.link import EAGER, WANTS, Link
 from ebt_trio.core.note import DECLINED
@@ -43,6 +45,7 @@ def check_invariants(core: Replicator, now: float) -> None:
     for link in links:
         if link.deadline != link.earliest():
             raise InvariantBroken(f"held back: {link}: until {link.earliest()}, kept as {link.deadline}")
+        _check_held_back(link)
         for number, flags in enumerate(link.flags):
             if flags & EAGER:
                 eager += 1
@@ -50,6 +53,15 @@ def check_invariants(core: Replicator, now: float) -> None:
                 _check_pushed(link, core.feeds[number])
     if eager != owned:
         raise InvariantBroken(f"one owner: {owned} feeds have an owner, {eager} are asked for")
+
+
+def _check_held_back(link: Link) -> None:
+    """A lazy note waits in one place, with what was news when that began; what is in order of time is."""
+    if link.news.keys() != link.held.keys() | link.spaced.keys() or len(link.news) != len(link.held) + len(link.spaced):
+        raise InvariantBroken(f"held back: {link}: {link.news} are held until {link.held} and {link.spaced}")
+    for times in (link.held, link.spaced, link.owed, link.retries, link.unproved, link.noted):
+        if len(times) > 1 and any(after < before for before, after in pairwise(times.values())):
+            raise InvariantBroken(f"held back: {link}: not in order of time: {times}")
 
 
 def _check_heads(feed: Feed) -> None:
