@@ -169,7 +169,9 @@ class Hearing:
         if lazy:
             link.flags[number] &= ~WANTS
             link.ready.pop(number, None)
-            behind = feed.durable > max(sequence, told, link.cursor[number])
+            if link.cursor[number] > max(sequence, told):
+                link.cursor[number] = sequence  # they had more, and it was not from us: it is gone there
+            behind = feed.durable > max(sequence, told)
             if link.flags[number] & ANNOUNCED:
                 room.noted(link, number)
         else:

@@ -197,6 +197,17 @@ def test_nobody_lacks_a_message_for_longer_than_two_waits(bench: type[Bench]) ->
     assert said(peer, 5)[0][0] <= LONG
 
 
+def test_who_has_lost_what_it_had_is_told_again(bench: type[Bench]) -> None:
+    """It has deleted the feed and follows it anew, and the -1 between the two has never left."""
+    peer = met(bench, "alice")
+    peer.hear("bob", "f=5,eager")
+    peer.hear("bob", "f=0,lazy")
+    peer.out("bob")
+    peer.wait(SPACE)
+    peer.store("f", 2)
+    assert said(peer, 5) == [(SHORT, "ack f=2")], "bob owns the feed"
+
+
 def test_nothing_is_held_back_for_a_session_that_has_ended(bench: type[Bench]) -> None:
     peer = bench("alice", follow=("f", "g"))
     peer.up("bob", "f=0,lazy", "g=0,lazy", "end")
