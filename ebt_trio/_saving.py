@@ -77,7 +77,9 @@ class Saving:
         while True:
             self._due_at = float("inf")
             more = pending.has_clocks  # of an attempt that failed
-            if not more:
+            if more:
+                self._core.take_unsaved(0)  # so that what is remembered stays bounded
+            else:
                 unsaved = self._core.take_unsaved(CLOCK_ROWS)
                 more = sum(map(len, unsaved.values())) >= CLOCK_ROWS
                 pending.remember(unsaved)

@@ -8,10 +8,13 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import anyio
+import pytest
 import trio
 import trio.testing
 
-from ebt_trio import EBT, FeedId, Identity, Limits, MemoryStore, PeerId, What, allow, connect, listen
+from ebt_trio import EBT, FeedId, Identity, Limits, MemoryStore, PeerId, StoreError, What, allow, connect, listen
+from ebt_trio.abc import Change
+from ebt_trio.core import memories
 from ebt_trio.core.types import Run
 from ebt_trio.frames import Frame, Hello, Messages, Notes, Ping, Pong, Resume, decode, encode
 from ebt_trio.testing import LinkEnd, connected, link
@@ -168,6 +171,32 @@ async def test_a_claimed_id_over_a_plain_link(autojump_clock: trio.testing.MockC
             with trio.fail_after(1):
                 await bob.wait_for({alice.feed: 2})
         nursery.cancel_scope.cancel()
+
+
+async def test_who_comes_and_goes_while_nothing_can_be_saved(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was told to them is lost, but for the last ones."""
+    monkeypatch.setattr(memories, "IDLE_ENTRIES", 10 * memories.EMPTY)
+
+    class Full(MemoryStore):
+        async def update(self, change: Change, *, keep_peers: int) -> None:
+            if change.remember:
+                raise StoreError("no space left")
+            await super().update(change, keep_peers=keep_peers)
+
+    with suppress(StoreError):  # in the end, too
+        async with EBT("alice", Full()) as alice, trio.open_nursery() as nursery:
+            for number in range(100):
+                near, far = link()
+                nursery.start_soon(drain_quietly, far)
+                async with alice.session(near) as session:
+                    await say(far, *hello(f"mallory {number}"), Notes({FeedId("nobody's"): 15}), Notes())
+                    await session.wait_ready()
+                    await trio.sleep(0.2)
+            await trio.sleep(10)
+            nursery.cancel_scope.cancel()
+            assert 0 < len(alice._driver.core._room.memories._memories) < 30
 
 
 async def drain_quietly(end: LinkEnd) -> None:
