@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 # -- answering
 
 
+def holding(bench: type[Bench], me: str = "me") -> Bench:
+    """A note about f, the second of the session, is held back: we have two messages, bob has none."""
+    peer = bench(me)
+    peer.up("bob", "f=0,lazy", "end")
+    peer.store("f", 1)
+    peer.out("bob")
+    peer.store("f", 2)
+    return peer
+
+
 def test_a_note_for_a_feed_we_have_said_something_about_is_not_answered(bench: type[Bench]) -> None:
     peer = bench(have={"f": 3})
     peer.up("bob", "f=3,lazy")
@@ -69,11 +79,7 @@ def test_a_note_says_how_far_the_peer_is_also_backwards(bench: type[Bench]) -> N
 
 
 def test_a_held_note_is_not_sent_when_it_is_news_no_longer(bench: type[Bench]) -> None:
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
+    peer = holding(bench, "zoe")
     peer.hear("bob", "f=2,lazy")
     peer.wait(0.1)
     assert peer.out("bob") == []
@@ -82,22 +88,14 @@ def test_a_held_note_is_not_sent_when_it_is_news_no_longer(bench: type[Bench]) -
 
 
 def test_a_held_note_is_dropped_with_the_feed(bench: type[Bench]) -> None:
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
+    peer = holding(bench, "zoe")
     peer.hear("bob", "f=declined")
     assert peer.core.next_deadline() is None
     assert peer.out("bob") == []
 
 
 def test_a_note_that_is_sent_anyway_saves_the_held_one(bench: type[Bench]) -> None:
-    peer = bench("zoe")
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
+    peer = holding(bench, "zoe")
     peer.unfollow("f")
     peer.follow("f")
     assert peer.out("bob") == ["f=2,lazy"]
@@ -106,11 +104,7 @@ def test_a_note_that_is_sent_anyway_saves_the_held_one(bench: type[Bench]) -> No
 
 
 def test_what_they_turn_out_to_have_is_not_announced(bench: type[Bench]) -> None:
-    peer = bench()
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
+    peer = holding(bench)
     peer.hear("bob", "ack f=2")
     peer.wait(0.5)
     assert peer.out("bob") == []
@@ -265,11 +259,7 @@ def test_an_ack_for_what_is_not_shared_is_ignored(bench: type[Bench]) -> None:
 
 
 def test_an_ack_at_our_head_is_acknowledged_where_they_do_not_know_of_us(bench: type[Bench]) -> None:
-    peer = bench()
-    peer.up("bob", "f=0,lazy", "end")
-    peer.store("f", 1)
-    peer.out("bob")
-    peer.store("f", 2)
+    peer = holding(bench)
     peer.hear("bob", "ack f=2")
     assert peer.out("bob", flush=True) == ["ack f=2"]
 
