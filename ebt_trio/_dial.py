@@ -64,7 +64,9 @@ async def dial(driver: Driver, target: str | Connector) -> None:
     """Keep one session up; see :meth:`EBT.dial`. Returns when the EBT is left."""
     backoff = Backoff(driver.rng)
     where = target if isinstance(target, str) else getattr(target, "__name__", repr(target))
+    last: Session | None = None
     while driver.is_open:
+        await _while_linked(driver, last)
         transport: Transport | None = None
         with driver.until_closing():
             try:
@@ -74,7 +76,7 @@ async def dial(driver: Driver, target: str | Connector) -> None:
             except _FAILURES as exc:
                 driver.report(What.FAILED, f"{where}: {exc}")
         if transport is not None:
-            await _talk(driver, transport, backoff)
+            last = await _talk(driver, transport, backoff) or last
         with driver.until_closing():
             await trio.sleep(backoff.next())
 
@@ -85,30 +87,45 @@ async def _reach(driver: Driver, target: str | Connector) -> AnyTransport:
     return await target()
 
 
-async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> None:
-    """One session, until it ends. After being replaced, until the one that replaced it has ended, too."""
+async def _while_linked(driver: Driver, last: Session | None) -> None:
+    """Wait while there is another session with whoever was there last, who has called us: one is enough."""
+    while last is not None and driver.is_open and any(_same(last, other) for other in driver.sessions.values()):
+        await driver.changed.wait()
+
+
+def _same(one: Session, other: Session) -> bool:
+    """Of one process of one peer, as far as that is known."""
+    who = one.peer_id, one.instance, one.proved
+    return one.instance is not None and who == (other.peer_id, other.instance, other.proved)
+
+
+async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> Session | None:
+    """One session, until it ends. After being replaced, until the one that replaced it has ended, too.
+
+    Returns it, if the peer has said who it is.
+    """
     if not driver.is_open:
         await Wire(transport, driver.limits).close(patience=0)
-        return
+        return None
     session: Session | None = None
     try:
         async with run_session(driver, transport) as session:
             await session.wait_closed()
     except Exception as exc:
         _failed(driver, transport, session, exc)
-    if session is None or session.close_reason is None:
-        return
+    if session is None or session.close_reason is None or session.peer_id is None:
+        return None
     if session.close_reason.code == ByeCode.REPLACED:
         replaced_at = trio.current_time()
-        while driver.is_open and any(other.peer_id == session.peer_id for other in driver.sessions.values()):
-            await driver.changed.wait()
+        await _while_linked(driver, session)
         if trio.current_time() < replaced_at + backoff.LONGEST:
             # Both sides call, and what crosses ends each other. So that this does not go on, one of them waits longer.
-            if session.peer_id is not None and driver.me > session.peer_id:
+            if driver.me > session.peer_id:
                 backoff.next()
-            return
+            return session
     if session.was_ready:
         backoff.reset()
+    return session
 
 
 async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_status: trio.TaskStatus[None]) -> None:

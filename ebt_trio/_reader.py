@@ -35,7 +35,7 @@ class Reader:
     """Receives until the remote says BYE or closes. The next frame is read when what was in the last is durable.
 
     :param admit: asked before we say anything where the transport has proved who it is, else after HELLO has come
-    :param introduce: called with the peer's id once its HELLO has been accepted
+    :param introduce: called with the peer's id and instance once its HELLO has been accepted
     :param ready: called once the core knows of the session
     """
 
@@ -47,7 +47,7 @@ class Reader:
         session: SessionId,
         *,
         admit: Admit | None,
-        introduce: Callable[[PeerId], None],
+        introduce: Callable[[PeerId, bytes | None], None],
         ready: Callable[[], None],
     ) -> None:
         self._driver = driver
@@ -93,7 +93,7 @@ class Reader:
             self._let_in(first.id)
         check(first, self._driver, transport.peer_id, transport.address or "the other end")
         self._writer.greet()
-        self._introduce(first.id)
+        self._introduce(first.id, first.instance)
         self._wire.widen()
         self._writer.their_frame = first.max_frame or DEFAULT_FRAME
         key = key_of(first, transport.peer_id)

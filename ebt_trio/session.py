@@ -43,6 +43,8 @@ class Session:
         """Where the other end is, for people."""
         self.peer_id: PeerId | None = None
         """Who the other end is: None until its HELLO has come."""
+        self.instance: bytes | None = None
+        """Which process of that peer it is, if it says so: several may share one id."""
         self.proved = transport.peer_id is not None
         """The transport has proved who it is; if not, it only says so."""
         self._driver = driver
@@ -243,8 +245,8 @@ class Session:
 
     # -- its states -------------------------------------------------------------------------------------------------
 
-    def _introduced(self, peer: PeerId) -> None:
-        self.peer_id = peer
+    def _introduced(self, peer: PeerId, instance: bytes | None) -> None:
+        self.peer_id, self.instance = peer, instance
 
     def _is_ready(self) -> None:
         if self._reason is None:

@@ -236,6 +236,43 @@ async def test_both_dial_each_other(names: tuple[str, str], autojump_clock: trio
         nursery.cancel_scope.cancel()
 
 
+async def test_who_has_been_called_back_does_not_call(autojump_clock: trio.testing.MockClock) -> None:
+    """One session with a peer is enough: a second would only take the first one's place."""
+    async with EBT("alice") as alice, EBT("bob") as bob, trio.open_nursery() as nursery:
+        call = Caller(alice, nursery)
+        await nursery.start(bob.dial, call)
+        await trio.sleep(1)
+        call.failing = True
+        call.ends[-1].cut()
+        await trio.sleep(100)  # by now it waits for half a minute each time
+        assert len(call.times) > 5
+        call.failing = False
+        async with connected(alice, bob) as (_, theirs):
+            await theirs.wait_ready()
+            attempts = len(call.times)
+            await trio.sleep(200)
+            assert len(call.times) == attempts
+            assert theirs.is_ready
+        await trio.sleep(100)
+        assert len(call.times) == attempts + 1
+        assert len(bob.sessions) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_another_device_under_the_same_id_keeps_nobody_from_calling(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with EBT("alice") as phone, EBT("alice") as laptop, EBT("bob") as bob, trio.open_nursery() as nursery:
+        call = Caller(phone, nursery)
+        await nursery.start(bob.dial, call)
+        await trio.sleep(1)
+        async with connected(laptop, bob):
+            call.ends[-1].cut()
+            await trio.sleep(10)
+            assert len(bob.sessions) == 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_two_devices_under_one_id_are_two_peers(autojump_clock: trio.testing.MockClock) -> None:
     async with (
         EBT("alice") as alice,
