@@ -225,8 +225,9 @@ class EBT(Feeds):
     ) -> None:
         """Keep one session up, for ever: reconnects when it ends, after 0.1 to 30 seconds, with jitter.
 
-        ``task_status.started()`` is called at once. Failures are reported by :meth:`events` and the log. After the
-        remote has replaced the session by another one it waits for that one to end. Returns when the EBT is left.
+        ``task_status.started()`` is called at once. Failures are reported by :meth:`events` and the log. While
+        the peer that was there last has a session with us that it has made itself, it is not called: one is enough.
+        Returns when the EBT is left.
 
         :param url_or_connector: a URL for :func:`ebt_trio.connect`, or an async function that returns a transport
         :raises LocalProtocolError: a malformed URL, an unknown scheme, or not open
