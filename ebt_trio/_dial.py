@@ -17,6 +17,7 @@ from ._wire import Wire
 from .abc import Listener, Transport
 from .admission import Admit
 from .core.actions import What
+from .core.types import PeerId
 from .doorstep import Doorstep, source_of
 from .errors import ByeCode, EBTError, LocalProtocolError, NotAdmitted
 from .frames import Bye
@@ -29,6 +30,8 @@ _log = logging.getLogger("ebt_trio")
 
 AnyTransport: TypeAlias = "Transport | ObjectStream[bytes] | trio.abc.Channel[bytes]"
 Connector: TypeAlias = Callable[[], Awaitable[AnyTransport]]
+_Who: TypeAlias = tuple[PeerId, bytes, bool]
+"""A peer, which process of it, and whether it has proved who it is."""
 
 _FAILURES: Final = (
     EBTError,
@@ -64,7 +67,7 @@ async def dial(driver: Driver, target: str | Connector) -> None:
     """Keep one session up; see :meth:`EBT.dial`. Returns when the EBT is left."""
     backoff = Backoff(driver.rng)
     where = target if isinstance(target, str) else getattr(target, "__name__", repr(target))
-    last: Session | None = None
+    last: _Who | None = None
     while driver.is_open:
         await _while_linked(driver, last)
         transport: Transport | None = None
@@ -87,22 +90,23 @@ async def _reach(driver: Driver, target: str | Connector) -> AnyTransport:
     return await target()
 
 
-async def _while_linked(driver: Driver, last: Session | None) -> None:
+def _who(session: Session) -> _Who | None:
+    """Which process of which peer, as far as that is known."""
+    if session.peer_id is None or session.instance is None:
+        return None
+    return session.peer_id, session.instance, session.proved
+
+
+async def _while_linked(driver: Driver, last: _Who | None) -> None:
     """Wait while there is another session with whoever was there last, who has called us: one is enough."""
-    while last is not None and driver.is_open and any(_same(last, other) for other in driver.sessions.values()):
+    while last is not None and driver.is_open and any(_who(other) == last for other in driver.sessions.values()):
         await driver.changed.wait()
 
 
-def _same(one: Session, other: Session) -> bool:
-    """Of one process of one peer, as far as that is known."""
-    who = one.peer_id, one.instance, one.proved
-    return one.instance is not None and who == (other.peer_id, other.instance, other.proved)
-
-
-async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> Session | None:
+async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> _Who | None:
     """One session, until it ends. After being replaced, until the one that replaced it has ended, too.
 
-    Returns it, if the peer has said who it is.
+    Returns with whom.
     """
     if not driver.is_open:
         await Wire(transport, driver.limits).close(patience=0)
@@ -115,17 +119,18 @@ async def _talk(driver: Driver, transport: Transport, backoff: Backoff) -> Sessi
         _failed(driver, transport, session, exc)
     if session is None or session.close_reason is None or session.peer_id is None:
         return None
+    who = _who(session)
     if session.close_reason.code == ByeCode.REPLACED:
         replaced_at = trio.current_time()
-        await _while_linked(driver, session)
+        await _while_linked(driver, who)
         if trio.current_time() < replaced_at + backoff.LONGEST:
             # Both sides call, and what crosses ends each other. So that this does not go on, one of them waits longer.
             if driver.me > session.peer_id:
                 backoff.next()
-            return session
+            return who
     if session.was_ready:
         backoff.reset()
-    return session
+    return who
 
 
 async def serve(driver: Driver, listener: Listener, admit: Admit | None, task_status: trio.TaskStatus[None]) -> None:
