@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ebt_trio.core.config import SPACING, Config
+from ebt_trio.core.events import Appended
+from ebt_trio.core.types import FeedId
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -255,3 +257,11 @@ def test_what_is_held_back_is_let_go_at_the_same_cost_each(bench: type[Bench]) -
 
     few = took(1_000)  # first: a dict that has been large stays so
     assert took(40_000) < 4 * 40 * few
+
+
+def test_what_is_stored_by_others_first_is_not_said_twice(bench: type[Bench]) -> None:
+    """Our append ends behind that of another process: the head is where it was."""
+    peer = met(bench, "alice")
+    peer.feed().inflight += 1
+    peer.handle(Appended([(FeedId("f"), 1)]))
+    assert said(peer, 5) == []
