@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from .hard import INSTANT, PLATEAU, SHARES
+from .hard import INSTANT, LONELY, PLATEAU, SHARES
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """By table."""
 Line = tuple[str, Sequence[float], Sequence[float]]
 """What it is, x, y."""
-REDIAL: Final = "{} die, who has fewer than 5 links"
+REDIAL: Final = f"{{}} die, {LONELY}"
 EACH: Final = {"events": "events of the core", "frames": "frames", "notes": "notes", "acks": "ACKs"}
 
 
@@ -36,12 +36,7 @@ def deaths(rows: Rows) -> list[Line]:
     lines: list[Line] = []
     wanted = (
         ("failures", "{} die", "of_connected", "ours, no new links: of those still connected"),
-        (
-            "redial",
-            REDIAL,
-            "finally_",
-            "ours, new links: the message sent then, in the end",
-        ),
+        ("redial", REDIAL, "finally_", "ours, new links: the message sent then, in the end"),
         ("redial", REDIAL, "later", "ours, new links: the ten messages after it"),
     )
     for table, name, figure, label in wanted:

@@ -21,6 +21,8 @@ WARM, LATER = 5, 10
 ADDRESSES: Final = 60
 """That a peer remembers, besides its neighbours'. With 30, where nine in ten die, there is now and then a survivor who
 remembers nobody that lives, and whom nobody remembers that does: one in 1,400."""
+LONELY: Final = "who has fewer than 5 links"
+"""Then it calls whom it remembers."""
 
 FAILED: Final = {
     "at_once": "at once",
@@ -139,7 +141,7 @@ def redialling() -> Table:
     """The same, and who has lost links makes new ones."""
 
     def case(peers: int, share: float, least: int) -> Case:
-        who = "who has fewer than 5 links" if least == 5 else "who has none"
+        who = LONELY if least == 5 else "who has none"
         targets = {"bugs": T(most=0)}
         if least == 5 and share <= 0.9:
             targets |= {"finally_": T(least=1), "later": T(least=1)}

@@ -133,10 +133,10 @@ class Writer:
         return {name: row for name, *row in rows}
 
     def _feed(self, name: FeedId, found: Mapping[str, _Row]) -> _Feed:
-        if not _is_text(name):
-            raise StoreError(f"feed {name!r}: not a text that UTF-8 can encode; not stored")
         row = found.get(name)
         if row is None:
+            if not _is_text(name):
+                raise StoreError(f"feed {name!r}: not a text that UTF-8 can encode; not stored")
             return _Feed()
         checked(self._path, [row], int, int, int, int)
         if row[3]:

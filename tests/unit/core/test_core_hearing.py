@@ -348,21 +348,24 @@ def test_a_late_start_accepts_a_later_one(bench: type[Bench]) -> None:
     assert peer.core.first("f") == 5  # type: ignore[arg-type]
 
 
-def test_the_start_of_another_than_the_owner_does_not_move_a_late_start(bench: type[Bench]) -> None:
+def late(bench: type[Bench]) -> Bench:
+    """Only the newest 8 messages of f are wanted; bob is asked, and carol has them, too."""
     peer = bench(follow=[])
     peer.follow("f", last=8)
     peer.up("bob", "f=10,lazy", "end")
     peer.up("carol", "f=10,lazy", "end")
+    return peer
+
+
+def test_the_start_of_another_than_the_owner_does_not_move_a_late_start(bench: type[Bench]) -> None:
+    peer = late(bench)
     peer.hear("carol", "start f=5")
     assert peer.feed().floor == 2
     assert peer.reported(What.LATE) == ["carol"]
 
 
 def test_a_start_beyond_what_the_owner_claims_does_not_keep_the_feed_from_others(bench: type[Bench]) -> None:
-    peer = bench(follow=[])
-    peer.follow("f", last=8)
-    peer.up("bob", "f=10,lazy", "end")
-    peer.up("carol", "f=10,lazy", "end")
+    peer = late(bench)
     peer.hear("bob", "start f=1000000")
     assert peer.stands() == (Class.CLAIMED, "bob", 3.0)
     peer.hear("bob", "start f=1000000")

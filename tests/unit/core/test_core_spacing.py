@@ -94,12 +94,16 @@ def test_while_the_other_side_keeps_up_and_says_so_nothing_is_said(bench: type[B
     assert said(peer, 1.5, every=0.05) == [(round(SPACE + LONG, 3), "f=116,lazy")]
 
 
-def test_who_has_what_we_have_is_told_nothing(bench: type[Bench]) -> None:
+@pytest.mark.parametrize("pause", [0.0, SPACE], ids=["spaced", "held for a moment"])
+def test_who_has_what_we_have_is_told_nothing(bench: type[Bench], pause: float) -> None:
     peer = met(bench, "zoe")
+    peer.wait(pause)
     peer.store("f", 2)
-    peer.hear("bob", "f=2,lazy")
     link = peer.link("bob")
+    assert (bool(link.held), bool(link.spaced)) == (pause > 0, pause == 0)
+    peer.hear("bob", "f=2,lazy")
     assert not link.news
+    assert not link.held
     assert not link.spaced
     assert said(peer, 5) == [(1.0, "ack f=2")]
 
@@ -164,18 +168,6 @@ def test_a_feed_that_is_declined_is_forgotten(bench: type[Bench]) -> None:
     assert not link.news
     assert not link.noted
     assert peer.core.next_deadline() is None
-
-
-def test_who_has_what_is_held_for_a_moment_is_told_nothing(bench: type[Bench]) -> None:
-    peer = met(bench, "zoe")
-    peer.wait(SPACE)
-    peer.store("f", 2)
-    assert peer.link("bob").held
-    peer.hear("bob", "f=2,lazy")
-    link = peer.link("bob")
-    assert not link.news
-    assert not link.held
-    assert said(peer, 5) == [(1.0, "ack f=2")]
 
 
 def test_who_has_just_what_we_had_when_the_wait_began_keeps_up(bench: type[Bench]) -> None:
