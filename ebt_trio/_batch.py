@@ -122,11 +122,13 @@ class Batch:
             )
         if accepted > head:
             raise TryAgain
-        previous = await self._previous(feed, head)
+        previous = await self._previous(feed, head) if self._format.needs_previous else None
         payloads: list[bytes] = []
+        encode, most = self._format.encode, largest(feed, self._limits)
         for sequence, content in enumerate(job.contents, head + 1):
-            previous = self._format.encode(feed, sequence, content, previous)
-            check_size(feed, sequence, previous, self._limits)
+            previous = encode(feed, sequence, content, previous)
+            if len(previous) > most:
+                raise too_large(feed, sequence, previous, most)
             payloads.append(previous)
         job.first, job.payloads = head + 1, payloads
         self._plan(Run(feed, head + 1, payloads, exact=True), job, len(payloads))
@@ -192,11 +194,12 @@ def _behind(run: Run, head: int) -> Run:
     return Run(run.feed, head + 1, run.payloads[head + 1 - run.first :])
 
 
-def check_size(feed: FeedId, sequence: int, payload: bytes, limits: Limits) -> None:
-    """:raises LocalProtocolError: the message does not fit a frame"""
-    most = limits.frame - FRAME_OVERHEAD - len(feed.encode())
-    if len(payload) > most:
-        raise LocalProtocolError(
-            f"message {sequence} of {feed}: the payload may have {most} bytes, so that it fits a frame, "
-            f"not {len(payload)}"
-        )
+def largest(feed: FeedId, limits: Limits) -> int:
+    """The most bytes that a payload of the feed may have, so that the message fits a frame."""
+    return limits.frame - FRAME_OVERHEAD - len(feed.encode())
+
+
+def too_large(feed: FeedId, sequence: int, payload: bytes, most: int) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"message {sequence} of {feed}: the payload may have {most} bytes, so that it fits a frame, not {len(payload)}"
+    )

@@ -119,17 +119,11 @@ class Feeds(State):
         :raises LocalProtocolError: content that cannot be encoded, too large, or not open
         :raises StoreError: the store failed; nothing is stored
         """
-        return (await self.append_many([content], feed=feed))[0]
+        return (await self._append((content,), feed))[0]
 
     async def append_many(self, contents: Iterable[Any], *, feed: str | None = None) -> Sequence[Message]:
         """Append messages in one transaction: all or none. Otherwise like :meth:`append`."""
-        driver, id = self._checked(self.feed if feed is None else feed)
-        job = Write(feed=id, contents=tuple(contents))
-        if not job.contents:
-            await trio.lowlevel.checkpoint()
-            return ()
-        await driver.commits.ask(job)
-        return _reading.messages(driver, id, job.first, job.payloads)
+        return await self._append(tuple(contents), feed)
 
     async def add(self, messages: Iterable[Message]) -> int:
         """Store messages that came from some other source, in any order. Returns how many were new.
@@ -196,6 +190,15 @@ class Feeds(State):
         check = self._driver.format.check_feed
         start = {check(feed): sequence for feed, sequence in (after or {}).items()}
         return subscribe(self._driver, [check(feed) for feed in feeds] or None, start, live=live)
+
+    async def _append(self, contents: Sequence[Any], feed: str | None) -> Sequence[Message]:
+        driver, id = self._checked(self.feed if feed is None else feed)
+        if not contents:
+            await trio.lowlevel.checkpoint()
+            return ()
+        job = Write(feed=id, contents=contents)
+        await driver.commits.ask(job)
+        return _reading.messages(driver, id, job.first, job.payloads)
 
     def _check_not_own(self, feed: FeedId, what: str) -> None:
         if feed == self.feed:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import trio
 
-from ._batch import check_size
+from ._batch import largest, too_large
 from ._driver import Driver
 from .core.types import MAX_SEQUENCE, FeedId, Range, Run
 from .errors import LocalProtocolError
@@ -48,7 +48,8 @@ def runs(driver: Driver, given: Iterable[Message]) -> Sequence[Run]:
         feed = driver.format.check_feed(message.feed)
         if not 1 <= message.sequence <= MAX_SEQUENCE:
             raise LocalProtocolError(f"expected a sequence from 1 to {MAX_SEQUENCE}, got {message.sequence}")
-        check_size(feed, message.sequence, message.payload, driver.limits)
+        if len(message.payload) > (most := largest(feed, driver.limits)):
+            raise too_large(feed, message.sequence, message.payload, most)
         payloads.setdefault(feed, {})[message.sequence] = message.payload
     found: list[Run] = []
     for feed, by_sequence in payloads.items():

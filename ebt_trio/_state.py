@@ -140,5 +140,9 @@ class State:
     # -- small print ------------------------------------------------------------------------------------------------
 
     def _checked(self, feed: str) -> tuple[Driver, FeedId]:
-        self._driver.check_open()
-        return self._driver, self._driver.format.check_feed(feed)
+        driver = self._driver
+        driver.check_open()
+        # What is followed was checked when that began. People may give what is no str, nor hashable.
+        if type(feed) is str and feed in driver.core.follows:
+            return driver, FeedId(feed)
+        return driver, driver.format.check_feed(feed)

@@ -29,8 +29,6 @@ GATHER: Final = 0.002
 """Seconds at most that messages which come one right after the other wait for a frame to share."""
 MOST_TURNS: Final = 100
 """Likewise, in turns of the loop."""
-RECENT: Final = 0.005
-"""Seconds without anything to send after which what comes is not expected to be one of many."""
 QUIET: Final = 3
 """After so many turns of the loop without a message nobody is about to make one: a turn to get leave to, a turn to
 append, and which task runs first in a turn is random."""
@@ -74,7 +72,6 @@ class Writer:
         self._ponged = 0
         self._pinged_at = float("-inf")
         self._batch = BATCHES[0]
-        self._woken_at = float("-inf")
 
     @property
     def is_finishing(self) -> bool:
@@ -139,27 +136,31 @@ class Writer:
         return self._bye is None
 
     async def _run_turns(self) -> None:
+        gathers = False
         while self._bye is None:
             self._wakeup = trio.Event()  # before looking: what comes up meanwhile is seen the next time
             more = await self._turn() and self._driver.core.has_more(self._session)
+            gathers = gathers or self._wakeup.is_set()
             if self._bye is None and not more:
                 await self._wakeup.wait()
-                await self._gather()
+            if self._bye is None and gathers:
+                gathers = await self._gather()
 
-    async def _gather(self) -> None:
-        """Let whoever is appending go on as long as it does so: a frame for many costs little more than one for one."""
-        now = trio.current_time()
-        woken_at, self._woken_at = self._woken_at, now
-        if now - woken_at > RECENT:
-            return  # the first in a while: at once
-        commits, until = self._driver.commits, now + GATHER
-        stored, quiet = commits.stored, 0
+    async def _gather(self) -> bool:
+        """Let whoever is appending go on as long as it does so: a frame for many costs little more than one for one.
+
+        Returns whether anything came, which is the best guess at whether it will the next time.
+        """
+        commits, until = self._driver.commits, trio.current_time() + GATHER
+        before = stored = commits.stored
+        quiet = 0
         for _ in range(MOST_TURNS):  # however the clock goes: in tests it may stand still
             if quiet == QUIET or self._bye is not None or trio.current_time() >= until:
                 break
             await trio.lowlevel.checkpoint()
             quiet = quiet + 1 if stored == commits.stored else 0
             stored = commits.stored
+        return stored != before
 
     async def _turn(self) -> bool:
         """Send what there is, at most one batch of messages. False: there was nothing."""
@@ -167,7 +168,8 @@ class Writer:
         self._pongs.clear()
         outgoing = self._pull(flush=bool(pongs))
         busy = bool(outgoing or pongs or self._ping_due)
-        await self._announce(outgoing)
+        if outgoing.speaks:
+            await self._announce(outgoing)
         while pongs and outgoing.acks and self._bye is None:  # every ACK owed goes before a PONG
             outgoing = self._pull(flush=True)
             await self._announce(outgoing)

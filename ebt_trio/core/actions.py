@@ -96,5 +96,10 @@ class Outgoing:
     ranges: Sequence[Range] = ()
     ping: bool = False
 
+    @property
+    def speaks(self) -> bool:
+        """There is something in it besides messages, and a PING."""
+        return bool(self.starts or self.notes or self.final or self.acks)
+
     def __bool__(self) -> bool:
-        return bool(self.starts or self.notes or self.final or self.acks or self.ranges or self.ping)
+        return bool(self.ranges or self.ping or self.speaks)

@@ -244,13 +244,12 @@ class Replicator:
         state = room.known(feed)
         if state is None:
             return 0
-        number = state.number
-        empty = [
-            link
-            for link in room.links
-            if room.config.doubt_claims and not link.proved and link.penalised(number, room.now)
-        ]
-        return max((0, *(link.heard[number] for link in room.links if link not in empty)))
+        number, most = state.number, 0
+        for link in room.links:
+            heard = link.heard[number]
+            if heard > most and not (room.config.doubt_claims and not link.proved and link.penalised(number, room.now)):
+                most = heard
+        return most
 
     def _links(self, session: SessionId | None) -> list[Link]:
         return list(self._room.links) if session is None else [self._room.sessions[session]]
