@@ -29,11 +29,12 @@ class _Chunk:
 class Tail:
     """What was stored last, oldest dropped first, at most ``max_bytes`` of payloads. Works per run, not per message.
 
-    With 0 it keeps nothing: a store that does not wait is as near.
+    With 0 it keeps the newest run only, for what is stored behind it: a store that does not wait is as near.
     """
 
     def __init__(self, max_bytes: int = 4 << 20) -> None:
         self._max_bytes = max_bytes
+        self._newest: Run | None = None
         self._size = 0
         self._feeds: dict[FeedId, deque[_Chunk]] = {}
         self._order: deque[_Chunk] = deque()
@@ -41,6 +42,7 @@ class Tail:
 
     def add(self, run: Run) -> None:
         """Take a run that has just been stored. The payloads must not change any more."""
+        self._newest = run
         if not self._max_bytes:
             return
         size = sum(map(len, run.payloads))
@@ -60,6 +62,8 @@ class Tail:
 
     def drop(self, feed: FeedId) -> None:
         """The feed has been deleted, or rewritten."""
+        if self._newest is not None and self._newest.feed == feed:
+            self._newest = None
         for chunk in self._feeds.pop(feed, ()):
             self._size -= chunk.size
             chunk.size, chunk.payloads = 0, ()
@@ -79,6 +83,9 @@ class Tail:
         return found
 
     def payload(self, feed: FeedId, sequence: int) -> bytes | None:
+        newest = self._newest
+        if newest is not None and newest.feed == feed and newest.last == sequence:
+            return newest.payloads[-1]
         found = self.read(feed, sequence, 1, 0)
         return found[0] if found else None
 

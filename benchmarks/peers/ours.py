@@ -6,7 +6,7 @@ import cProfile
 import gc
 import tracemalloc
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchmarks.peers.commands import Arrivals, Commands, paced, windowed
 from benchmarks.peers.names import age, name, named, stamped
 from ebt_trio import EBT, FeedId, Identity, MemoryStore, PlainFormat, SignedFormat, SQLiteStore, connect, listen
 from ebt_trio.abc import Change, FeedHead, Format, Run, Store
-from ebt_trio.errors import StoreError
+from ebt_trio.errors import StoreError, TransportError
 from ebt_trio.feeds.signed import CONTENT
 
 FILLING = 5_000
@@ -149,9 +149,10 @@ class Ours(Commands):
             await self.nursery.start(self._session, self._peers[number], transport)
 
     async def _session(self, peer: EBT, transport: Any, task_status: trio.TaskStatus[None]) -> None:
-        async with peer.session(transport) as session:
-            task_status.started()
-            await session.wait_closed()
+        with suppress(TransportError):  # the other process may be the first to end, without a word
+            async with peer.session(transport) as session:
+                task_status.started()
+                await session.wait_closed()
 
     async def do_close(self) -> None:
         for peer in self._peers:

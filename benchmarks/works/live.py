@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from benchmarks.lab import OURS, REFERENCE, Case, Lab, Target
+from benchmarks.lab import OURS, RAW, REFERENCE, Case, Lab, Target
 from benchmarks.processes import Meter
 from benchmarks.works.bulk import CPU, SHS, SIZE, TCP, WIRE
 
@@ -67,7 +67,7 @@ def cases(quick: bool) -> Iterator[Case]:
             f"live-{rate}-together",
             f"{both}, {rate:,} per second in ticks of 1 ms, one call for each tick",
             partial(work, together=True),
-            kinds=(OURS,),
+            kinds=(OURS, RAW),
             beside=f"live-{rate}",
             targets=targets,
         )

@@ -87,6 +87,21 @@ def test_the_tail_against_a_model() -> None:
     assert tail._size == sum(chunk.size for chunks in tail._feeds.values() for chunk in chunks) <= 500
 
 
+def test_a_tail_without_room_knows_the_last_message_of_the_newest_run() -> None:
+    tail = Tail(0)
+    tail.add(Run(FeedId("a"), 4, [b"4", b"5"]))
+    assert tail.payload(FeedId("a"), 5) == b"5"
+    assert tail.payload(FeedId("a"), 4) is tail.payload(FeedId("a"), 6) is tail.payload(FeedId("b"), 5) is None
+    tail.drop(FeedId("b"))
+    assert tail.payload(FeedId("a"), 5) == b"5"
+    tail.drop(FeedId("a"))
+    assert tail.payload(FeedId("a"), 5) is None
+    tail.add(Run(FeedId("a"), 4, [b"4"]))
+    tail.add(Run(FeedId("b"), 1, [b"1"]))
+    assert tail.payload(FeedId("a"), 4) is None
+    assert tail.read(FeedId("b"), 1, 1, 100) == []
+
+
 # -- frames that fit
 
 
