@@ -143,8 +143,8 @@ class Writer:
             gathers = gathers or self._wakeup.is_set()
             if self._bye is None and not more:
                 await self._wakeup.wait()
-            if self._bye is None and gathers:
-                gathers = await self._gather()
+                if gathers:
+                    gathers = await self._gather()
 
     async def _gather(self) -> bool:
         """Let whoever is appending go on as long as it does so: a frame for many costs little more than one for one.
