@@ -159,16 +159,20 @@ class Reader:
         self._heard_at = trio.current_time()
         if data is None:
             return None
-        driver, size = self._driver, len(data)
-        until = max(self._throttle.take(size), driver.throttle.take(size))
+        if self._throttled:
+            await self._slow_down(len(data))
+        if len(data) > LARGE:
+            await self._in_line()
+        return self._wire.decode(data)
+
+    async def _slow_down(self, size: int) -> None:
+        """Keep to the rates that are allowed."""
+        until = max(self._throttle.take(size), self._driver.throttle.take(size))
         if until > self._heard_at:
             self._is_busy = True
             await trio.sleep_until(until)
             self._is_busy = False
             self._heard_at = trio.current_time()
-        if size > LARGE:
-            await self._in_line()
-        return self._wire.decode(data)
 
     async def _in_line(self) -> None:
         """Wait until nobody else takes something large in this turn of the loop."""
