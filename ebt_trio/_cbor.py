@@ -151,6 +151,32 @@ class Reader:
         self.at = at
         return items
 
+    def usual_run(self, most: int, expected: str) -> tuple[str, int, list[bytes]] | None:
+        """The next item, an array ``[text, number, byte strings]`` in the sizes that nearly all have.
+
+        None, and nothing is read, if it is anything else: to be read item by item, which takes three times as long.
+        """
+        data, at = self.data, self.at
+        try:
+            if data[at] != 0x83 or data[at + 1] != 0x78:
+                return None
+            start = at + 3
+            end = start + data[at + 2]
+            first, behind = data[end], end + 1
+            if first > 23:
+                if first > 27:
+                    return None
+                behind += 1 << first - 24
+                first = int.from_bytes(data[end + 1 : behind], "big")
+            count = data[behind] - (ARRAY << 5)
+            if not 0 < count < 24 or count >= BULK or count > most:
+                return None
+            feed = data[start:end].decode()
+        except (IndexError, UnicodeDecodeError):
+            return None
+        self.at = behind + 1
+        return feed, first, self._few_byte_strings(count, expected)
+
     def skip(self, expected: str, levels: int) -> None:
         """Pass over the next item, whatever it is; at most ``levels`` containers in each other."""
         data = self.data

@@ -43,6 +43,7 @@ __all__ = [
 
 VERSION: Final = 1
 MAX_NOTE: Final = MAX_SEQUENCE << 1 | 1
+PAYLOADS: Final = "payloads, byte strings"  # in messages about what was expected
 _IGNORED_FROM: Final = 64
 """Kinds below it that we do not know are errors; from it on they are ignored."""
 
@@ -324,16 +325,21 @@ def _messages(reader: Reader, limits: Limits, count: int) -> Messages:
     most = limits.messages
     sure = limits.feed_id // 4  # a feed id of so many characters is never too long in UTF-8
     for _ in range(count - 1):
-        if (items := reader.head(ARRAY, "a run [feed, first, payloads]")) != 3:
-            raise reader.malformed("a run [feed, first, payloads]", f"an array of {items} items")
-        feed = reader.text("the feed of a run")
-        if not 0 < len(feed) <= sure:
-            _check_feed(reader, limits, feed)
-        first = reader.head(UINT, "the first sequence of a run")
-        payloads = reader.byte_strings("payloads, byte strings", most)
+        if (usual := reader.usual_run(most, PAYLOADS)) is not None:
+            feed, first, payloads = usual
+            if not 0 < len(feed) <= sure:
+                _check_feed(reader, limits, feed)
+        else:
+            if (items := reader.head(ARRAY, "a run [feed, first, payloads]")) != 3:
+                raise reader.malformed("a run [feed, first, payloads]", f"an array of {items} items")
+            feed = reader.text("the feed of a run")
+            if not 0 < len(feed) <= sure:
+                _check_feed(reader, limits, feed)
+            first = reader.head(UINT, "the first sequence of a run")
+            payloads = reader.byte_strings(PAYLOADS, most)
+            if not payloads:
+                raise reader.malformed("at least one payload in a run", "none")
         most -= len(payloads)
-        if not payloads:
-            raise reader.malformed("at least one payload in a run", "none")
         if not 0 < first <= MAX_SEQUENCE + 1 - len(payloads):
             raise reader.malformed(f"sequences from 1 to {MAX_SEQUENCE}", f"{first} to {first + len(payloads) - 1}")
         runs.append(Run(FeedId(feed), first, payloads))

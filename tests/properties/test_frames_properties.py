@@ -151,6 +151,30 @@ def test_few_and_many_byte_strings_are_read_alike(data: bytes, draw: st.DataObje
     assert outcomes[0] == outcomes[1]
 
 
+@st.composite
+def usual_messages(draw: st.DrawFn) -> Messages:
+    """Ids as long as those in use."""
+    names = st.text(st.characters(codec="utf-8"), min_size=24, max_size=64).map(FeedId)
+    return Messages(
+        [Run(draw(names), run.first, run.payloads) for run in draw(st.lists(runs(), min_size=1, max_size=4))]
+    )
+
+
+@unhurried
+@given(usual_messages().map(encode), st.integers(0, 40), st.data())
+def test_usual_runs_and_others_are_read_alike(data: bytes, mutations: int, draw: st.DataObject) -> None:
+    """Runs of the usual sizes are read in one go: the outcome must not depend on that."""
+    mutated = bytearray(data)
+    for _ in range(mutations % 3):  # mostly in what is around the first payloads
+        at = draw.draw(st.integers(0, min(len(data), 90) - 1) | st.integers(0, len(data) - 1))
+        mutated[at] = draw.draw(st.integers(0, 255))
+    data = bytes(mutated[: draw.draw(st.just(len(data)) | st.integers(1, len(data)))])
+    usual = frame_or_error(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_cbor.Reader, "usual_run", lambda *_: None)
+        assert usual == frame_or_error(data)
+
+
 @unhurried
 @given(st.lists(st.binary(max_size=40) | st.integers(0, 70_000).map(bytes), max_size=8), st.data())
 def test_frames_are_the_same_for_every_chunking(frames: list[bytes], data: st.DataObject) -> None:
