@@ -189,7 +189,7 @@ class Commits:
 
     async def _store_messages(self, jobs: Sequence[Job]) -> None:
         planned = self._planned.begin()
-        for job in jobs:
+        for job in self._planned.plain(jobs):
             await self._plan(job)
         if not planned:
             self._finish_adds(jobs)

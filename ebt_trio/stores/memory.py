@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import trio
 
 from ..abc import BlockEntry, Change, Changes, Fork, Store
-from ..core.types import FeedHead, FeedId, PeerKey, Range, Remembered, Run
+from ..core.types import MAX_SEQUENCE, FeedHead, FeedId, PeerKey, Range, Remembered, Run
 from ..errors import LocalProtocolError, StoreError
 from ._memory_peers import Numbering, PeerRows
 from .runs import already_stored
@@ -104,19 +104,21 @@ class MemoryStore(Store):
         return [self._append(run) for run in runs]
 
     def _append(self, run: Run) -> FeedHead | StoreError:
-        stored = self._feeds.get(run.feed)
-        held = _head(run.feed, stored)
-        try:
-            skip = already_stored(run, held)
-        except StoreError as error:
-            return error
-        if skip == len(run.payloads):
-            return held
+        stored, last, skip = self._feeds.get(run.feed), run.last, 0
+        follows = run.first == (1 if stored is None else stored.first + len(stored.payloads))
+        if not (follows and run.payloads and last <= MAX_SEQUENCE):  # else as it would turn out
+            held = _head(run.feed, stored)
+            try:
+                skip = already_stored(run, held)
+            except StoreError as error:
+                return error
+            if skip == len(run.payloads):
+                return held
         if stored is None:
             stored = _Feed(run.first)
             self._feeds.put(run.feed, stored)
         stored.payloads.extend(run.payloads[skip:] if skip else run.payloads)
-        return FeedHead(run.feed, stored.first, run.last)
+        return FeedHead(run.feed, stored.first, last)
 
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:
         self._check_open()
