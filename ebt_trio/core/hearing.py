@@ -7,6 +7,7 @@ from itertools import islice
 
 from . import events as ev
 from .actions import Append, Followed, What
+from .bulk import Bulk
 from .clock import NONE
 from .feed import Feed
 from .link import ANNOUNCED, MET, SAY_DECLINE, SAY_LAZY, WANTS, Link
@@ -20,6 +21,7 @@ class Hearing:
 
     def __init__(self, room: Room) -> None:
         self._room = room
+        self._bulk = Bulk(room)
 
     # -- notes
 
@@ -33,7 +35,7 @@ class Hearing:
             room.check_synced(link)
             return
         link.statistics.notes_received += len(event.notes)
-        for id, note, known in self._settled(link, event.notes):
+        for id, note, known in self._bulk.notes(link, self._settled(link, event.notes)):
             feed = known or self._meet(link, id, note, event.notes)
             if feed is None:
                 continue
@@ -197,7 +199,7 @@ class Hearing:
         if link is None:
             return
         link.statistics.acks_received += len(event.acks)
-        for id, sequence in event.acks.items():
+        for id, sequence in self._bulk.acks(link, event.acks):
             feed = room.known(id)
             if feed is None or (link.heard[feed.number] < 0 and not link.shares(feed)):
                 continue
@@ -241,7 +243,7 @@ class Hearing:
         link = room.usable.get(event.session)
         if link is None:
             return
-        for run in event.runs:
+        for run in self._bulk.runs(link, event.runs):
             count = len(run.payloads)
             link.statistics.messages_received += count
             link.count_delivery(count, room.now)

@@ -34,6 +34,7 @@ from .config import Config
 from .feed import CLAIMED, IDLE, UNCLAIMED, WAIT, Class, Feed, Verdict
 from .link import EAGER, SAY_EAGER, SAY_LAZY, Fault, Link
 from .patience import Arriving, Patience, nothing_arriving
+from .rivals import winner
 from .waiting import Waiting
 
 LOAD_CAP: Final = 256
@@ -45,10 +46,7 @@ BUSY: Final = 8
 STRIKES_MAX: Final = 5
 """Stall deadlines double with each strike, up to 2^5."""
 WRONG_GRAFT_WITHIN: Final = 2.0
-RIVAL_LEAD: Final = 0.03
-RIVAL_APART: Final = 0.1
-RIVAL_WINS: Final = 3
-SWAP_APART: Final = 5.0
+GRAFTED: Final = What.GRAFTED
 
 Reporter = Callable[[What, Link, Feed, str], None]
 
@@ -105,46 +103,38 @@ class Ownership:
             else:
                 self._enter(feed, UNCLAIMED, now)
                 feed.deadline = max(feed.mark_time, feed.entered) + self.patience.graft_delay
-                self._account(feed, now)
+                self._account(feed, 0, now)
         else:
             self._enter(feed, Class.PENALTY, now)
             feed.deadline = min(link.faults[feed.number].until for link in ahead)
-            self._account(feed, now)
+            self._account(feed, 0, now)
 
     def _claimed(self, feed: Feed, owner: Link, others: bool, now: float) -> None:
         if feed.class_ is not CLAIMED:
-            feed.since = now
-        self._enter(feed, CLAIMED, now)
-        fault = owner.faults.get(feed.number)
-        strikes = fault.strikes if fault else 0
-        patience = self.patience.stall_timeout(now) * 2 ** min(strikes, STRIKES_MAX)
-        feed.deadline = feed.since + (self.patience.graft_delay if strikes and others else patience)
-        self._account(feed, now)
+            feed.class_, feed.since, feed.entered = CLAIMED, now, now
+        patience = self.patience.stall_timeout(now)
+        fault = owner.faults.get(feed.number) if owner.faults else None
+        if fault is not None:
+            patience = self.patience.graft_delay if others else patience * 2 ** min(fault.strikes, STRIKES_MAX)
+        feed.deadline = feed.since + patience
+        load = 0 if fault is not None and fault.until > now else owner.heard[feed.number] - feed.accepted
+        self._account(feed, load if load < LOAD_CAP else LOAD_CAP, now)
 
     def _settle(self, feed: Feed) -> None:
         feed.class_ = IDLE
         feed.deadline = None
         feed.mark_link = None
         if feed.load_link is not None:
-            self._account(feed, 0.0)
+            self._account(feed, 0, 0.0)
 
     def _enter(self, feed: Feed, class_: Class, now: float) -> None:
         if feed.class_ is not class_:
             feed.class_ = class_
             feed.entered = now
 
-    def _account(self, feed: Feed, now: float) -> None:
-        """Count what the owner still has to deliver of this feed towards its load."""
-        owner = feed.owner
-        load = 0
-        if (
-            owner is not None
-            and feed.class_ is not IDLE
-            and owner.claims(feed)
-            and not owner.penalised(feed.number, now)
-        ):
-            load = min(owner.heard[feed.number] - feed.accepted, LOAD_CAP)
-        before = feed.load_link
+    def _account(self, feed: Feed, load: int, now: float) -> None:
+        """Count so much, which the owner still has to deliver of this feed, towards its load."""
+        owner, before = feed.owner, feed.load_link
         if before is not None:
             before.load -= feed.load
             if before is not owner:
@@ -179,26 +169,36 @@ class Ownership:
             return
         self._enter(feed, WAIT, now)
         feed.deadline = None
-        self._account(feed, now)
+        self._account(feed, 0, now)
         self.waiting.add(feed, candidates)
 
     def _graft(self, feed: Feed, link: Link, now: float) -> None:
         """Make ``link`` the owner: lazy to the old one and eager to it, together."""
         assert link is not feed.owner, "a session that is eager already would send everything in flight again"
-        self.release(feed, now)
+        if feed.owner is not None:
+            self.release(feed, now)
+        number = feed.number
         feed.owner = link
         feed.since = feed.progressed = now
         feed.asked_again = False
         if feed.last and feed.empty:
-            feed.floor = feed.accepted = max(0, link.heard[feed.number] - feed.last)
-        self.ask(feed, link)
-        link.statistics.grafts += 1
-        self._report(What.GRAFTED, link, feed, "")
-        if link.claims(feed):
-            feed.class_ = IDLE
-            self._claimed(feed, link, False, now)
-            feed.allowance = link.delivered + link.load - feed.load  # a claim buys no patience for itself
+            feed.floor = feed.accepted = max(0, link.heard[number] - feed.last)
         self.touched[feed] = None
+        link.flags[number] |= EAGER
+        link.pending[number] = SAY_EAGER
+        link.statistics.grafts += 1
+        self._report(GRAFTED, link, feed, "")
+        if link.claims(feed):
+            feed.allowance = link.delivered + link.load  # a claim buys no patience for itself
+            if link.faults:
+                feed.class_ = IDLE
+                self._claimed(feed, link, False, now)
+            else:  # as there, for most feeds
+                feed.class_, feed.entered = CLAIMED, now
+                feed.deadline = now + self.patience.stall_timeout(now)
+                feed.load, feed.load_link = min(link.heard[number] - feed.accepted, LOAD_CAP), link
+                link.load += feed.load
+                link.measure(now)
 
     def ask(self, feed: Feed, link: Link) -> None:
         """An eager note to the owner."""
@@ -207,10 +207,9 @@ class Ownership:
         self.touched[feed] = None
 
     def release(self, feed: Feed, now: float) -> None:
-        """The owner, if any, owns the feed no longer; it is told, unless it is gone or has declined."""
+        """The owner owns the feed no longer; it is told, unless it is gone or has declined."""
         owner = feed.owner
-        if owner is None:
-            return
+        assert owner is not None
         number = feed.number
         owner.flags[number] &= ~EAGER
         feed.owner = None
@@ -221,7 +220,7 @@ class Ownership:
             owner.pruned[number] = now
             owner.statistics.prunes += 1
             self._report(What.PRUNED, owner, feed, "")
-        self._account(feed, now)
+        self._account(feed, 0, now)
 
     def adopt(self, feed: Feed, link: Link, now: float) -> None:
         """Take the feed from its own author, who has just come up, unless somebody is delivering it right now."""
@@ -234,7 +233,15 @@ class Ownership:
 
     def drain(self, now: float) -> None:
         """Let feeds that wait go on where there is room by now; to be called after every event."""
-        self.waiting.drain(lambda feed: self.evaluate(feed, now))
+        only = self.links[0] if len(self.links) == 1 and not self.links[0].faults else None
+
+        def go_on(feed: Feed) -> None:
+            if only is not None and feed.owner is None and only.claims(feed):
+                self._graft(feed, only, now)  # as evaluate() would: it has room, or the feed's turn had not come
+            else:
+                self.evaluate(feed, now)
+
+        self.waiting.drain(go_on)
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -277,28 +284,8 @@ class Ownership:
         self.evaluate(feed, now)
 
     def _improve(self, feed: Feed, owner: Link, now: float) -> None:
-        """Move to a session that was ahead of the owner three times in a row: the tree follows observed delay."""
-        if now - feed.rival_time < RIVAL_APART:
-            return
-        rival = feed.mark_link
-        served = rival is not None and feed.accepted >= feed.mark_sequence
-        if rival is not None and not served:
-            return
-        if rival is None or rival is owner or now - feed.mark_time <= RIVAL_LEAD or rival not in self.links:
-            feed.rival = None
-            return
-        if rival is not feed.rival:
-            feed.rival, feed.rival_wins = rival, 0
-        feed.rival_wins += 1
-        feed.rival_time = now
-        if (
-            feed.rival_wins >= RIVAL_WINS
-            and now - feed.swapped >= SWAP_APART
-            and rival.shares(feed)
-            and not rival.penalised(feed.number, now)
-        ):
-            feed.swapped = now
-            feed.rival = None
+        rival = winner(feed, owner, self.links, now)
+        if rival is not None:
             self._graft(feed, rival, now)
 
     def duplicate(self, feed: Feed, link: Link, now: float) -> None:
@@ -326,7 +313,12 @@ class Ownership:
         self.links.remove(link)
         self.waiting.remove(link)
         for feed in feeds:
-            self.leave(feed, link, now)
+            quiet = feed.class_ is IDLE and feed.accepted >= feed.highest and not feed.floor and not link.up
+            if quiet and feed.owner is link and feed.rival is not link and feed.verdict_link is not link:
+                link.flags[feed.number] &= ~EAGER  # as leave() does, where nothing is to be decided: for most feeds
+                feed.owner = None
+            else:
+                self.leave(feed, link, now)
 
     def leave(self, feed: Feed, link: Link, now: float) -> None:
         """``link`` has nothing to do with the feed any more."""

@@ -52,5 +52,7 @@ class Patience:
 
     def owner_delivered(self, late: float) -> None:
         """An owner has delivered, ``late`` seconds after somebody else had announced it."""
+        if not late and self.graft_delay == self._config.graft_delay:
+            return  # at the floor, as nearly always
         delay = max(self.graft_delay * GRAFT_DELAY_DECAY, self._config.graft_delay, late * LAGS)
         self.graft_delay = min(delay, self._most)

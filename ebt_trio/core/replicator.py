@@ -127,8 +127,7 @@ class Replicator:
         said: list[int] = []
         outgoing = pull(link, room.feeds, room.config.notes_per_frame, said, flush=flush)
         outgoing.ping, link.ping_due = link.ping_due, False
-        for number in said:
-            room.track(link, room.feeds[number])
+        room.track_all(link, said)
         if link.final_due:
             introduce(link, room.feeds, outgoing, room.config.notes_per_frame)
             if outgoing.final:
@@ -143,11 +142,15 @@ class Replicator:
     def commit_run(self, session: SessionId, feed: FeedId, first: int, count: int, now: float) -> bool:
         """Are these messages, just read, still to be sent? If so they count as sent: put them into the next frame."""
         room = self._room
-        link, state = room.usable.get(session), room.known(feed)
-        if link is None or state is None or not commit(link, state, first, count):
+        link, number = room.usable.get(session), room.numbers.get(feed)
+        if link is None or number is None:
+            return False
+        state, told = room.feeds[number], link.told[number]
+        if not commit(link, state, first, count):
             return False
         room.now = now
-        room.track(link, state)
+        if link.told[number] != told:
+            room.track(link, state)
         if not link.acks:
             self._proving.sent(link, state)
         return True
@@ -207,8 +210,9 @@ class Replicator:
 
     def durable(self, feed: FeedId) -> int:
         """Up to where the store holds the feed: ``clock[feed]``, or 0."""
-        state = self._room.known(feed)
-        return 0 if state is None else state.durable
+        room = self._room
+        number = room.numbers.get(feed)
+        return 0 if number is None else room.feeds[number].durable
 
     def accepted(self, feed: FeedId) -> int:
         """Up to where the store holds the feed, or has been handed it."""

@@ -12,6 +12,7 @@ from random import Random
 from typing import Final
 
 from .actions import Action, Report, What
+from .clock import NONE
 from .config import Config
 from .feed import Feed
 from .link import ANNOUNCED, EAGER, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
@@ -176,14 +177,15 @@ class Room:
                 link.ready[number] = None
                 self.woken[link] = None
             elif heard >= head:
-                self.owe(link, feed)
+                if link.told[number] < head and link.acks and (number < link.introduced or not link.unmet(number)):
+                    self.hold(link, link.owed, number, self.config.ack_delay)  # as in owe()
             elif not self.believed(link, feed):
                 if flags & ANNOUNCED:
                     self.hold_note(link, feed)
                 else:
                     link.flags[number] = flags | ANNOUNCED
                     self.tell(link, feed)
-            if heard == head:
+            if heard == head and not (link.open.flags[number] and link.told[number] != head and link.acks):
                 self.track(link, feed)
             elif not link.open.flags[number]:
                 self._differs(link, number)
@@ -257,12 +259,29 @@ class Room:
     def track(self, link: Link, feed: Feed) -> None:
         """Keep the set of feeds on which this session is not in sync."""
         number, marked = feed.number, link.open.flags
-        if link.differs(feed):
+        heard, head = link.heard[number], feed.durable
+        if (  # as Link.differs(), a call of which would cost as much as the rest
+            (heard != head or (link.told[number] != head and (link.acks or link.told[number] == NONE)))
+            and heard != DECLINED
+            and feed.followed
+            and number not in link.refused
+        ):
             if not marked[number]:
                 self._differs(link, number)
         elif marked[number]:
             link.open.discard(number)
             self.check_synced(link)
+
+    def track_all(self, link: Link, numbers: Iterable[int]) -> None:
+        """:meth:`track` for many."""
+        feeds, told, heards, refused, marked = self.feeds, link.told, link.heard, link.refused, link.open.flags
+        for number in numbers:
+            feed = feeds[number]
+            heard, head = heards[number], feed.durable
+            if marked[number] and heard != head and heard != DECLINED and feed.followed and number not in refused:
+                continue  # they differ as they did
+            if marked[number] or not heard == head == told[number]:
+                self.track(link, feed)
 
     def _differs(self, link: Link, number: int) -> None:
         if not link.open.count:
@@ -282,7 +301,7 @@ class Room:
 
     def report_about(self, what: What, link: Link, feed: Feed, detail: str) -> None:
         self.woken[link] = None
-        self.report(what, link.peer, feed.id, detail)
+        self.actions.append(Report(what, link.peer, feed.id, detail))
 
 
 def _expired(held: dict[int, float], now: float) -> list[int]:

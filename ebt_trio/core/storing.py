@@ -54,7 +54,8 @@ class Storing:
         if not feed.followed:
             return
         room.announce(feed)
-        self._ask_again(feed)
+        if feed.owner is not None and feed.owner.pending:
+            self._ask_again(feed)
 
     def _ask_again(self, feed: Feed) -> None:
         """An eager note waits while an append is under way."""

@@ -45,7 +45,8 @@ class Timers(Generic[T]):
                     return time
                 thing.armed = None
             heappop(heap)
-            self.arm(thing)
+            if thing.deadline is not None:
+                self.arm(thing)
         return None
 
     def expired(self, now: float) -> Iterator[T]:

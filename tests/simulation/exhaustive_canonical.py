@@ -13,8 +13,9 @@ from ebt_trio.core.clock import Memory
 from ebt_trio.core.config import Config
 from ebt_trio.core.feed import Class, Feed, Verdict
 from ebt_trio.core.link import MET, Link
-from ebt_trio.core.ownership import RIVAL_APART, SWAP_APART, WRONG_GRAFT_WITHIN
+from ebt_trio.core.ownership import WRONG_GRAFT_WITHIN
 from ebt_trio.core.patience import STALL_SCALE_MAX
+from ebt_trio.core.rivals import RIVAL_APART, SWAP_APART
 from ebt_trio.testing.steps import StepPeer
 
 FEED = {

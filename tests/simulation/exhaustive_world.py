@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from exhaustive_peers import Locals, Lot, Op
 
 import ebt_trio.core.link as core_link
-import ebt_trio.core.ownership as core_ownership
+import ebt_trio.core.rivals as core_rivals
 from ebt_trio.core.types import FeedId, PeerKey, SessionId
 from ebt_trio.testing.invariants import InvariantBroken
 from ebt_trio.testing.simstore import SimStore
@@ -275,14 +275,14 @@ def _with_link(world: World, link: int, state: LinkState) -> World:
 @contextmanager
 def patched(bounds: Bounds) -> Iterator[None]:
     """Smaller windows and quicker rivals: what needs hundreds of messages otherwise."""
-    saved = core_link.WINDOW_START, core_link.WINDOW_MIN, core_ownership.RIVAL_WINS, core_ownership.SWAP_APART
+    saved = core_link.WINDOW_START, core_link.WINDOW_MIN, core_rivals.RIVAL_WINS, core_rivals.SWAP_APART
     module: Any = core_link
     if bounds.window:
         module.WINDOW_START = module.WINDOW_MIN = bounds.window
-    ownership: Any = core_ownership
+    rivals: Any = core_rivals
     if bounds.eager_rivals:
-        ownership.RIVAL_WINS, ownership.SWAP_APART = 1, 0.0
+        rivals.RIVAL_WINS, rivals.SWAP_APART = 1, 0.0
     try:
         yield
     finally:
-        module.WINDOW_START, module.WINDOW_MIN, ownership.RIVAL_WINS, ownership.SWAP_APART = saved
+        module.WINDOW_START, module.WINDOW_MIN, rivals.RIVAL_WINS, rivals.SWAP_APART = saved

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ebt_trio.core import ownership
+from ebt_trio.core import ownership, rivals
 from ebt_trio.core.feed import Class, Verdict
 from ebt_trio.core.types import FeedId
 
@@ -29,8 +29,8 @@ def owned(bench: type[Bench], *others: str, have: int = 1) -> Bench:
 def test_the_figures_of_the_table_of_defaults() -> None:
     """As docs/scheduler.md has them; other tests take some of them from the module."""
     assert (ownership.PENALTY, ownership.PENALTY_MAX, ownership.STRIKES_MAX) == (30.0, 600.0, 5)
-    assert (ownership.RIVAL_LEAD, ownership.RIVAL_APART, ownership.RIVAL_WINS) == (0.03, 0.1, 3)
-    assert (ownership.LOAD_CAP, ownership.BUSY, ownership.WRONG_GRAFT_WITHIN, ownership.SWAP_APART) == (256, 8, 2, 5)
+    assert (rivals.RIVAL_LEAD, rivals.RIVAL_APART, rivals.RIVAL_WINS, rivals.SWAP_APART) == (0.03, 0.1, 3, 5)
+    assert (ownership.LOAD_CAP, ownership.BUSY, ownership.WRONG_GRAFT_WITHIN) == (256, 8, 2)
 
 
 # -- the mark

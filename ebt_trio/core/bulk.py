@@ -1,0 +1,170 @@
+"""What comes by the thousand when peers meet, in one loop: by the rules it would be dozens of calls for each feed.
+
+Every method takes the plain ones, in order, and yields the others, for the rules. Plain is where the rules would do
+just what is done here: :mod:`.hearing` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from .actions import Append
+from .clock import NONE
+from .feed import CLAIMED, IDLE, WAIT, Feed
+from .link import ANNOUNCED, MET, WANTS, Link
+from .note import DECLINED
+from .room import Room
+from .types import FeedId, Run
+
+Heard = tuple[FeedId, int, Feed | None]
+
+
+class Bulk:
+    """Takes notes, ACKs and messages of one session."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def notes(self, link: Link, notes: Iterable[Heard]) -> Iterator[Heard]:
+        """Take notes about feeds on which the sides differ, where we have said how far we are, or are about to.
+
+        They change who is ahead, and whom to send to; the answer has been given.
+        """
+        room = self._room
+        ownership, now = room.ownership, room.now
+        told, values, cursor, flags, refused = link.told, link.heard, link.cursor, link.flags, link.refused
+        news, pending, ready, introduced = link.news, link.pending, link.ready, link.introduced
+        differing, open_flags = link.open, link.open.flags
+        put, evaluate, wait = link.memory.heard.put, ownership.evaluate, ownership.waiting.add
+        candidates = [link]
+        alone = ownership.links == candidates and not link.faults and not link.firsts
+        for entry in notes:
+            _, note, feed = entry
+            if feed is None:
+                yield entry
+                continue
+            number, head, ours = feed.number, note >> 1, feed.durable
+            said, before, flag = told[number], values[number], flags[number]
+            due = said == NONE and number >= introduced and not flag & MET and number not in pending  # Link.unmet()
+            if not (
+                note != DECLINED
+                and head != ours
+                and (said == ours or due)
+                and feed.followed
+                and before != DECLINED
+                and number not in refused
+                and number not in news
+            ):
+                yield entry
+                continue
+            if not note & 1:
+                flags[number] = flag | WANTS
+                cursor[number] = head
+                if link.retries:
+                    link.let_go(link.retries, number)
+                if head < ours:
+                    ready[number] = None
+                    room.woken[link] = None
+            elif flag & (WANTS | ANNOUNCED) or cursor[number] > head or number in ready:
+                yield entry
+                continue
+            if before != head:
+                put(number, head)
+            if head > feed.highest:
+                feed.highest = head
+            if feed.class_ is not IDLE or feed.highest > feed.accepted:
+                full = link.load >= link.window
+                if full and alone and feed.class_ is IDLE and feed.owner is None and head > feed.accepted:
+                    feed.mark_link, feed.mark_sequence, feed.mark_time = link, head, now
+                    feed.class_, feed.entered = WAIT, now
+                    wait(feed, candidates)
+                else:
+                    evaluate(feed, now)
+            if not open_flags[number]:
+                if not differing.count:
+                    link.open_since = now
+                differing.add(number)
+
+    def acks(self, link: Link, acks: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int]]:
+        """Take ACKs that say what we hold, and have said that we do: nothing is left to be said."""
+        room = self._room
+        numbers, feeds, told, values, refused = room.numbers, room.feeds, link.told, link.heard, link.refused
+        differing, open_flags, put = link.open, link.open.flags, link.memory.heard.put
+        for entry in acks.items():
+            id, sequence = entry
+            number = numbers.get(id)
+            if number is None:
+                yield entry
+                continue
+            feed = feeds[number]
+            if not (
+                told[number] == sequence == feed.durable == feed.accepted >= feed.highest
+                and feed.class_ is IDLE
+                and feed.followed
+                and values[number] != DECLINED
+                and number not in refused
+            ):
+                yield entry
+                continue
+            put(number, sequence)
+            feed.highest = sequence
+            if open_flags[number]:
+                open_flags[number] = 0
+                differing.count -= 1
+                if not differing.count:
+                    room.check_synced(link)
+
+    def runs(self, link: Link, runs: Iterable[Run]) -> Iterator[Run]:
+        """Take what comes next of feeds from their owner, as it has claimed."""
+        room = self._room
+        ownership, actions, now = room.ownership, room.actions, room.now
+        numbers, feeds, values, refused = room.numbers, room.feeds, link.heard, link.refused
+        statistics, session, patience = link.statistics, link.session, ownership.patience
+        for run in runs:
+            number = numbers.get(run.feed)
+            if number is None:
+                yield run
+                continue
+            feed = feeds[number]
+            first, payloads = run.first, run.payloads
+            count = len(payloads)
+            last = first + count - 1
+            mark = feed.mark_link
+            if not (
+                feed.owner is link
+                and first == feed.accepted + 1 <= last <= values[number]
+                and feed.class_ is CLAIMED
+                and feed.followed
+                and feed.verdict_link is not link
+                and feed.rival is None
+                and (mark is None or mark is link)
+                and not feed.floor
+                and number not in refused
+            ):
+                yield run
+                continue
+            statistics.messages_received += count
+            link.count_delivery(count, now)
+            feed.accepted = last
+            feed.inflight += 1
+            actions.append(Append(session, Run(feed.id, first, payloads)))
+            feed.since = feed.progressed = now
+            if not feed.failing:
+                feed.asked_again = False
+            if link.faults:
+                link.faults.pop(number, None)
+            link.suspect = False
+            patience.owner_delivered(0.0)
+            if last >= feed.highest:  # that was all: as in Ownership.evaluate()
+                feed.class_ = IDLE
+                feed.deadline = feed.mark_link = None
+                if feed.load_link is not None:
+                    link.load -= feed.load
+                    feed.load, feed.load_link = 0, None
+                    link.measure(0.0)
+                if number in link.pending:
+                    ownership.touched[feed] = None
+            else:
+                if mark is not None and last >= feed.mark_sequence:
+                    feed.mark_link = None
+                ownership.evaluate(feed, now)
