@@ -13,11 +13,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import islice
 from struct import Struct
 from typing import Final, overload
 
-from .marks import marked
+from .columns import fill, mark, taken
+from .marks import first_marked, marked
 from .note import DECLINED
 from .types import FeedId, PeerKey, Remembered
 
@@ -96,19 +96,24 @@ class PeerClock:
                 del log[: -_CHANGE * LOG_LENGTH]
 
     def put_all(self, numbers: Sequence[int], values: Sequence[int]) -> None:
-        """:meth:`put` for many: where nothing was said before, at a third of what a call for each would cost."""
-        mine, stale, unsaved, log = self.values, self.stale, self._unsaved, self._log
-        if any(mine[number] != NONE for number in numbers):
+        """:meth:`put` for many: where nothing was said before, at a fraction of what a call for each would cost.
+
+        :param numbers: a range if they follow each other, as in :mod:`.columns`
+        """
+        if set(taken(self.values, numbers)) != {NONE}:
             for number, value in zip(numbers, values, strict=True):
                 self.put(number, value)
             return
-        for number, value in zip(numbers, values, strict=True):
-            mine[number] = value
-            stale[number] = 1
-            unsaved[number] = 1
+        fill(self.values, numbers, values)
+        mark(self.stale, numbers, 1)
+        mark(self._unsaved, numbers, 1)
+        log = self._log
         if log is not None:
-            for number, value in zip(numbers[-LOG_LENGTH:], values[-LOG_LENGTH:], strict=True):
-                log.extend((number, NONE, value))
+            last = numbers[-LOG_LENGTH:]
+            changes = array("q", [NONE]) * (_CHANGE * len(last))
+            changes[::_CHANGE] = array("q", last)
+            changes[2::_CHANGE] = array("q", values[-LOG_LENGTH:])
+            log.extend(changes)
             if len(log) > _LOG_ROOM:
                 del log[: -_CHANGE * LOG_LENGTH]
 
@@ -126,19 +131,18 @@ class PeerClock:
         self.renew(list(marked(self.stale)))
         return self._digest
 
-    def renew(self, numbers: Iterable[int]) -> None:
+    def renew(self, numbers: Sequence[int]) -> None:
         """Bring the digest up to date for these, as far as they are stale."""
         values, stale = self.values, self.stale
         stale_ones = [number for number in numbers if stale[number]]
         some = [number for number in stale_ones if values[number] != NONE]
         self.renewed(stale_ones, _sum_of_digests(self._names, some, values))
 
-    def renewed(self, numbers: Iterable[int], digests: int) -> None:
+    def renewed(self, numbers: Sequence[int], digests: int) -> None:
         """These were stale, and now their digests, which sum up to ``digests``, are in the sum."""
-        stale, outdated = self.stale, self._outdated
+        outdated = self._outdated
         self._digest += digests
-        for number in numbers:
-            stale[number] = 0
+        mark(self.stale, numbers, 0)
         if outdated:
             for number in numbers:
                 if (old := outdated.pop(number, None)) is not None:
@@ -171,18 +175,19 @@ class PeerClock:
 class Rows(Sequence[Remembered]):
     """Rows that are made when somebody looks: ten thousand at once would be as many objects for the garbage collector.
 
-    It would look through the whole heap for them, again and again, while a handshake is saved.
+    It would look through the whole heap for them, again and again, while a handshake is saved. A store may take the
+    columns, in which nothing is :data:`NONE`; no feed is in them twice.
     """
 
-    __slots__ = ("_feeds", "_heard", "_told")
+    __slots__ = ("feeds", "heard", "told")
 
-    def __init__(self, feeds: list[FeedId], told: list[int | None], heard: list[int | None]) -> None:
-        self._feeds = feeds
-        self._told = told
-        self._heard = heard
+    def __init__(self, feeds: Sequence[FeedId], told: Sequence[int], heard: Sequence[int]) -> None:
+        self.feeds = feeds
+        self.told = told
+        self.heard = heard
 
     def __len__(self) -> int:
-        return len(self._feeds)
+        return len(self.feeds)
 
     @overload
     def __getitem__(self, index: int) -> Remembered: ...
@@ -192,11 +197,11 @@ class Rows(Sequence[Remembered]):
 
     def __getitem__(self, index: int | slice) -> Remembered | Rows:
         if isinstance(index, slice):
-            return Rows(self._feeds[index], self._told[index], self._heard[index])
-        return Remembered(self._feeds[index], self._told[index], self._heard[index])
+            return Rows(self.feeds[index], self.told[index], self.heard[index])
+        return _row(self.feeds[index], self.told[index], self.heard[index])
 
     def __iter__(self) -> Iterator[Remembered]:
-        return map(Remembered, self._feeds, self._told, self._heard)
+        return map(_row, self.feeds, self.told, self.heard)
 
     def __eq__(self, other: object) -> bool:
         return list(self) == (list(other) if isinstance(other, Rows) else other)
@@ -205,6 +210,10 @@ class Rows(Sequence[Remembered]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+def _row(feed: FeedId, told: int, heard: int) -> Remembered:
+    return Remembered(feed, None if told == NONE else told, None if heard == NONE else heard)
 
 
 class Memory:
@@ -234,29 +243,34 @@ class Memory:
     def renew(self, limit: int) -> bool:
         """Bring at most so many entries of the digests up to date. False: all are."""
         stale = self.heard.stale if 1 in self.heard.stale else self.told.stale
-        numbers = list(islice(marked(stale), limit))
+        numbers = first_marked(stale, limit)
         self._renew(numbers)
         return bool(numbers)
 
     def heard_digest(self) -> bytes:
         """For our RESUME; empty when nothing was heard."""
-        self._renew(list(marked(self.heard.stale)))  # what was told is compared next
+        self._renew(first_marked(self.heard.stale, len(self.heard.stale)))  # what was told is compared next
         digest = self.heard.digest()
         return digest.to_bytes(16, "big") if digest else b""
 
-    def _renew(self, numbers: Iterable[int]) -> None:
+    def _renew(self, numbers: Sequence[int]) -> None:
         """Bring the digests of both directions up to date: where they agree, an entry's is computed once."""
         told, heard = self.told, self.heard
-        agreed = [
-            number
-            for number in numbers
-            if told.stale[number] and heard.stale[number] and told.values[number] == heard.values[number] != NONE
-        ]
+        said, known = taken(told.values, numbers), taken(heard.values, numbers)
+        stale = [*taken(told.stale, numbers), *taken(heard.stale, numbers)]
+        agreed = numbers
+        if said != known or NONE in said or 0 in stale:
+            agreed = [
+                number
+                for number, one, other in zip(numbers, said, known, strict=True)
+                if one == other != NONE and told.stale[number] and heard.stale[number]
+            ]
         digests = _sum_of_digests(self._names, agreed, told.values)
         told.renewed(agreed, digests)
         heard.renewed(agreed, digests)
-        told.renew(numbers)
-        heard.renew(numbers)
+        if agreed is not numbers:
+            told.renew(numbers)
+            heard.renew(numbers)
 
     def skippable(self, their_heard: bytes) -> set[int] | None:
         """Which feeds changed since the peer's digest; None: nothing can be left out of the initial notes."""
@@ -282,15 +296,10 @@ class Memory:
         Their digests are brought up to date, too: by the next session they are known, and in the meantime the loop
         never stops for all of them.
         """
-        unsaved, names, told, heard = self._unsaved, self._names, self.told.values, self.heard.values
-        numbers = list(islice(marked(unsaved), limit))
-        for number in numbers:
-            unsaved[number] = 0
-        rows = Rows(
-            [names[number] for number in numbers],
-            [None if (said := told[number]) == NONE else said for number in numbers],
-            [None if (known := heard[number]) == NONE else known for number in numbers],
-        )
+        numbers = first_marked(self._unsaved, limit)
+        mark(self._unsaved, numbers, 0)
+        told, heard = taken(self.told.values, numbers), taken(self.heard.values, numbers)
+        rows = Rows(taken(self._names, numbers), told, heard)
         self._renew(numbers)
         return rows
 

@@ -5,7 +5,8 @@ A set or dict of 100,000 numbers takes 8 MB, and keeps its table when it is empt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 
 class Marks:
@@ -47,3 +48,16 @@ def marked(flags: bytearray) -> Iterator[int]:
     while number >= 0:
         yield number
         number = flags.find(1, number + 1)
+
+
+def first_marked(flags: bytearray, limit: int) -> Sequence[int]:
+    """The first ``limit`` of them; a range if they follow each other, as they mostly do where many are marked."""
+    start = flags.find(1)
+    if start < 0:
+        return ()
+    end = flags.find(0, start, start + limit)
+    if end < 0:
+        return range(start, min(start + limit, len(flags)))
+    if flags.find(1, end) < 0:
+        return range(start, end)
+    return list(islice(marked(flags), limit))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Final
+from itertools import count, islice
 
+from ..core.clock import NONE, Rows
+from ..core.columns import fill, joined
 from ..core.types import FeedId, Remembered
-
-_NOTHING: Final = -2
-"""A sequence is >= 0, -1 is declined."""
 
 
 class Numbering:
@@ -23,6 +21,14 @@ class Numbering:
         self.names: list[FeedId] = []
         self.numbers: dict[FeedId, int] = {}
         self._order: list[int] = []
+
+    def of(self, feeds: Sequence[FeedId]) -> Sequence[int]:
+        """Their numbers, new ones where they have none; a range if these follow each other."""
+        names, numbers = self.names, self.numbers
+        fresh = dict.fromkeys(feed for feed in feeds if feed not in numbers)
+        numbers.update(zip(fresh, count(len(names)), strict=False))
+        names.extend(fresh)
+        return joined(list(map(numbers.__getitem__, feeds))) if feeds else ()
 
     def behind(self, feed: FeedId | None) -> Iterator[int]:
         """The numbers of all feeds behind that one, in the order of their ids."""
@@ -44,19 +50,13 @@ class PeerRows:
 
     def put(self, rows: Sequence[Remembered]) -> None:
         """Keep these rows, and nothing of those without anything in them."""
-        names, numbers = self._numbering.names, self._numbering.numbers
-        told, heard = self._told, self._heard
-        room = array("q", [_NOTHING]) * (len(names) + len(rows) - len(told))  # as if all of them were new
-        told.extend(room)
-        heard.extend(room)
-        for feed, said, known in rows:
-            number = numbers.get(feed)
-            if number is None:
-                number = numbers[feed] = len(names)
-                names.append(feed)
-            told[number] = _NOTHING if said is None else said
-            heard[number] = _NOTHING if known is None else known
-        del told[len(names) :], heard[len(names) :]
+        feeds, told, heard = _columns(rows)
+        numbers = self._numbering.of(feeds)
+        missing = array("q", [NONE]) * (len(self._numbering.names) - len(self._told))
+        self._told.extend(missing)
+        self._heard.extend(missing)
+        fill(self._told, numbers, told)
+        fill(self._heard, numbers, heard)
 
     def page(self, after: FeedId | None, limit: int) -> list[Remembered]:
         """At most ``limit`` rows of feeds behind ``after``, in the order of their ids."""
@@ -65,7 +65,15 @@ class PeerRows:
         for number in self._numbering.behind(after):
             if len(rows) >= limit:
                 break
-            said, known = (told[number], heard[number]) if number < len(told) else (_NOTHING, _NOTHING)
-            if said != _NOTHING or known != _NOTHING:
-                rows.append(Remembered(names[number], *(None if one == _NOTHING else one for one in (said, known))))
+            said, known = (told[number], heard[number]) if number < len(told) else (NONE, NONE)
+            if said != NONE or known != NONE:
+                rows.append(Remembered(names[number], *(None if one == NONE else one for one in (said, known))))
         return rows
+
+
+def _columns(rows: Sequence[Remembered]) -> tuple[Sequence[FeedId], Sequence[int], Sequence[int]]:
+    """The three columns of the rows, NONE for nothing."""
+    if isinstance(rows, Rows):
+        return rows.feeds, rows.told, rows.heard
+    told = [NONE if row.told is None else row.told for row in rows]
+    return [row.feed for row in rows], told, [NONE if row.heard is None else row.heard for row in rows]

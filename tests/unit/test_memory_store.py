@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from ebt_trio.abc import BlockEntry, Change
+from ebt_trio.core.clock import NONE, Rows
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
 from ebt_trio.errors import LocalProtocolError, SequenceGap, StoreError
 from ebt_trio.stores import MemoryStore
@@ -224,3 +226,24 @@ def test_how_much_is_passed_over(first: int, count: int, late: bool, skip: int) 
 def test_a_gap_says_what_was_expected() -> None:
     with pytest.raises(SequenceGap, match="feed a: expected sequence 4 next, got 7"):
         already_stored(Run(A, 7, [b"x"], late=True), FeedHead(A, 1, 3))
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_columns_of_rows_are_taken_like_rows(seed: int) -> None:
+    """Of two peers, that name the feeds in different orders."""
+    random = Random(seed)
+    names = [FeedId(f"f{number}") for number in range(9)]
+    stores = MemoryStore(), MemoryStore()
+    for store in stores:
+        await store.open("plain")
+    keys = [PeerKey(PeerId(peer), b"s" * 16, True) for peer in "pq"]
+    for _ in range(12):
+        start = random.randrange(9)
+        feeds = random.choice([random.sample(names, 4), names[start:], names])
+        values = [[random.choice([NONE, NONE, -1, 0, 5]) for _ in feeds] for _ in range(2)]
+        rows = Rows(feeds, *values)
+        key = random.choice(keys)
+        for store, given in zip(stores, (rows, list(rows)), strict=True):
+            await store.update(Change(remember={key: given}), keep_peers=2)
+    for key in keys:
+        assert await stores[0].recall(key, None, 99) == await stores[1].recall(key, None, 99)

@@ -1,0 +1,44 @@
+"""Columns by feed number, for many feeds at once.
+
+Feeds that a store has loaded have numbers that follow each other, and who holds the same feeds names them in the same
+order: then a slice does what takes a loop else, in a tenth of the time. Such numbers are a range of step 1.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def joined(numbers: Sequence[int]) -> Sequence[int]:
+    """The same numbers, of which there is at least one; a range if they follow each other."""
+    whole = range(numbers[0], numbers[0] + len(numbers))
+    return whole if numbers[-1] == whole[-1] and numbers == list(whole) else numbers
+
+
+def taken(column: Sequence[T], numbers: Sequence[int]) -> list[T]:
+    """What the column has of these."""
+    if isinstance(numbers, range):
+        return list(column[numbers.start : numbers.stop])
+    return list(map(column.__getitem__, numbers))
+
+
+def fill(column: array[int], numbers: Sequence[int], values: Sequence[int]) -> None:
+    """Set these, each to its value."""
+    if isinstance(numbers, range):
+        column[numbers.start : numbers.stop] = array("q", values)
+    else:
+        for number, value in zip(numbers, values, strict=True):
+            column[number] = value
+
+
+def mark(flags: bytearray, numbers: Sequence[int], flag: int) -> None:
+    """Set the flags of these, all alike."""
+    if isinstance(numbers, range):
+        flags[numbers.start : numbers.stop] = bytes((flag,)) * len(numbers)
+    else:
+        for number in numbers:
+            flags[number] = flag
