@@ -7,8 +7,10 @@ order: then a slice does what takes a loop else, in a tenth of the time. Such nu
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
+
+from .types import FeedId
 
 T = TypeVar("T")
 
@@ -19,6 +21,14 @@ def joined(numbers: Sequence[int]) -> Sequence[int]:
     return whole if numbers[-1] == whole[-1] and numbers == list(whole) else numbers
 
 
+def in_order(names: Sequence[FeedId], numbers: Mapping[FeedId, int], wanted: Sequence[FeedId]) -> range | None:
+    """The numbers of these names, of which there is at least one, if they follow each other."""
+    first = numbers.get(wanted[0])
+    if first is None or names[first : first + len(wanted)] != wanted:
+        return None
+    return range(first, first + len(wanted))
+
+
 def taken(column: Sequence[T], numbers: Sequence[int]) -> list[T]:
     """What the column has of these."""
     if isinstance(numbers, range):
@@ -26,10 +36,14 @@ def taken(column: Sequence[T], numbers: Sequence[int]) -> list[T]:
     return list(map(column.__getitem__, numbers))
 
 
-def fill(column: array[int], numbers: Sequence[int], values: Sequence[int]) -> None:
+def fill(column: array[int] | bytearray, numbers: Sequence[int], values: Sequence[int]) -> None:
     """Set these, each to its value."""
     if isinstance(numbers, range):
-        column[numbers.start : numbers.stop] = array("q", values)
+        part = slice(numbers.start, numbers.stop)
+        if isinstance(column, bytearray):
+            column[part] = bytes(values)
+        else:
+            column[part] = array("q", values)
     else:
         for number, value in zip(numbers, values, strict=True):
             column[number] = value

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from .columns import fill, taken
+
 
 class Marks:
     """A set of feed numbers. Whoever writes to :attr:`flags` directly keeps :attr:`count`."""
@@ -31,6 +33,11 @@ class Marks:
         if self.flags[number]:
             self.flags[number] = 0
             self.count -= 1
+
+    def put_all(self, numbers: Sequence[int], flags: bytes) -> None:
+        """Set these, each to its flag."""
+        self.count += sum(flags) - sum(taken(self.flags, numbers))
+        fill(self.flags, numbers, flags)
 
     def __contains__(self, number: int) -> bool:
         return bool(self.flags[number])

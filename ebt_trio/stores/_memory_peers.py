@@ -5,10 +5,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import count, islice
+from itertools import count, filterfalse, islice
 
 from ..core.clock import NONE, Rows
-from ..core.columns import fill, joined
+from ..core.columns import fill, in_order, joined
 from ..core.types import FeedId, Remembered
 
 
@@ -23,12 +23,16 @@ class Numbering:
         self._order: list[int] = []
 
     def of(self, feeds: Sequence[FeedId]) -> Sequence[int]:
-        """Their numbers, new ones where they have none; a range if these follow each other."""
+        """Their numbers, new ones where they have none; a range if these follow each other. None is in there twice."""
         names, numbers = self.names, self.numbers
-        fresh = dict.fromkeys(feed for feed in feeds if feed not in numbers)
-        numbers.update(zip(fresh, count(len(names)), strict=False))
+        known = in_order(names, numbers, feeds)
+        if known is not None:
+            return known
+        new = len(names)
+        fresh = feeds if numbers.keys().isdisjoint(feeds) else list(filterfalse(numbers.__contains__, feeds))
+        numbers.update(zip(fresh, count(new), strict=False))
         names.extend(fresh)
-        return joined(list(map(numbers.__getitem__, feeds))) if feeds else ()
+        return range(new, len(names)) if fresh is feeds else joined(list(map(numbers.__getitem__, feeds)))
 
     def behind(self, feed: FeedId | None) -> Iterator[int]:
         """The numbers of all feeds behind that one, in the order of their ids."""
@@ -50,6 +54,8 @@ class PeerRows:
 
     def put(self, rows: Sequence[Remembered]) -> None:
         """Keep these rows, and nothing of those without anything in them."""
+        if not rows:
+            return
         feeds, told, heard = _columns(rows)
         numbers = self._numbering.of(feeds)
         missing = array("q", [NONE]) * (len(self._numbering.names) - len(self._told))
@@ -72,8 +78,9 @@ class PeerRows:
 
 
 def _columns(rows: Sequence[Remembered]) -> tuple[Sequence[FeedId], Sequence[int], Sequence[int]]:
-    """The three columns of the rows, NONE for nothing."""
+    """The three columns of the rows, NONE for nothing; of a feed that is in them twice, what comes last."""
     if isinstance(rows, Rows):
         return rows.feeds, rows.told, rows.heard
-    told = [NONE if row.told is None else row.told for row in rows]
-    return [row.feed for row in rows], told, [NONE if row.heard is None else row.heard for row in rows]
+    latest = {feed: (told, heard) for feed, told, heard in rows}
+    told, heard = ([NONE if one is None else one for one in column] for column in zip(*latest.values(), strict=True))
+    return list(latest), told, heard
