@@ -5,8 +5,11 @@ So a session that comes up costs nothing per feed at once, and nothing has to be
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from operator import ne
 from sys import maxsize
+from typing import Final
 
 from .actions import Outgoing
 from .clock import NONE
@@ -14,6 +17,9 @@ from .feed import Feed
 from .link import MET, OFFERED, SURE, Link
 from .note import DECLINED
 from .types import FeedId
+
+_TOGETHER: Final = 256
+"""Feeds that are introduced at once, unless there is something about one of them: so there are not more."""
 
 
 def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int) -> None:
@@ -27,17 +33,62 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
     limit -= len(urgent)
     notes: dict[FeedId, int] = {}
     introduced = 0
+    number, end = link.introduced, len(feeds)
+    while number < end and introduced < limit:
+        stop = min(number + _TOGETHER, number + limit - introduced, end)
+        if _plain(link, feeds, number, stop, notes):
+            introduced += stop - number
+        else:
+            introduced += _by_rule(link, feeds[number:stop], notes, urgent)
+        number = stop
+    link.introduced = number if number < end else maxsize
+    if introduced:
+        outgoing.notes = notes | urgent if urgent else notes
+        link.statistics.notes_sent += introduced
+    if link.introduced == maxsize and introduced < limit:
+        link.changed = None
+        link.final_due = False
+        outgoing.final = True
+
+
+def _plain(link: Link, feeds: Sequence[Feed], start: int, stop: int, notes: dict[FeedId, int]) -> bool:
+    """Put a lazy note for each of these into ``notes``, all at once, if nothing else can come of any of them.
+
+    It is so, and costs a quarter, when the peer remembers nothing, follows them all, and nothing was said of them but
+    lazy notes. False: nothing is done.
+    """
+    numbers = range(start, stop)
+    known = link.heard[start:stop]
+    if (
+        link.changed is not None
+        or link.news
+        or link.flags.count(0, start, stop) < len(numbers)
+        or DECLINED in known
+        or (link.refused and not link.refused.isdisjoint(numbers))
+        or (link.pending and not link.pending.keys().isdisjoint(numbers))
+    ):
+        return False
+    some = feeds[start:stop]
+    heads = array("q", [feed.durable for feed in some if feed.followed])
+    if len(heads) < len(some):
+        return False
+    notes.update(zip([feed.id for feed in some], [head << 1 | 1 for head in heads], strict=True))
+    link.memory.told.put_all(numbers, heads)
+    link.open.put_all(numbers, bytes(len(heads)) if known == heads else bytes(map(ne, known, heads)))
+    return True
+
+
+def _by_rule(link: Link, feeds: Sequence[Feed], notes: dict[FeedId, int], urgent: dict[FeedId, int]) -> int:
+    """Likewise, one by one; returns for how many of these there is a note."""
+    introduced = 0
     told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
     changed, differing, open_flags = link.changed, link.open, link.open.flags
     said: list[int] = []
     values: list[int] = []
     others: list[Feed] = []
-    for number in range(link.introduced, len(feeds)):
-        if introduced >= limit:
-            link.introduced = number
-            break
-        feed, known = feeds[number], heard[number]
-        head = feed.durable
+    for feed in feeds:
+        number, head = feed.number, feed.durable
+        known = heard[number]
         follows = feed.followed and number not in refused
         if changed is not None and follows and told[number] == head == known and number not in changed:
             continue  # nearly all, from the second session on: nothing to say, nothing differs
@@ -73,21 +124,13 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
                 values.append(DECLINED)
                 if known != DECLINED:
                     link.memory.heard.put(number, NONE)
-    else:
-        link.introduced = maxsize
     link.memory.told.put_all(said, values)
     for feed in others:
         if link.differs(feed):
             differing.add(feed.number)
         else:
             differing.discard(feed.number)
-    if introduced:
-        outgoing.notes = notes | urgent if urgent else notes
-        link.statistics.notes_sent += introduced
-    if link.introduced == maxsize and introduced < limit:
-        link.changed = None
-        link.final_due = False
-        outgoing.final = True
+    return introduced
 
 
 def _owes_decline(link: Link, number: int) -> bool:
