@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from typing import Final
 
 from . import events as ev
 from .actions import Append, Followed, What
@@ -13,7 +14,11 @@ from .feed import Feed
 from .link import ANNOUNCED, MET, SAY_DECLINE, SAY_LAZY, WANTS, Link
 from .note import DECLINED
 from .room import Room
+from .settling import settle
 from .types import FeedId, Run
+
+MANY: Final = 32
+"""So many notes at once cost less than one by one."""
 
 
 class Hearing:
@@ -35,7 +40,8 @@ class Hearing:
             room.check_synced(link)
             return
         link.statistics.notes_received += len(event.notes)
-        for id, note, known in self._bulk.notes(link, self._settled(link, event.notes)):
+        notes = settle(room, link, event.notes) if len(event.notes) >= MANY else event.notes
+        for id, note, known in self._bulk.notes(link, self._settled(link, notes)):
             feed = known or self._meet(link, id, note, event.notes)
             if feed is None:
                 continue

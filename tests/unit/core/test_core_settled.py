@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ebt_trio.core import events as ev
+from ebt_trio.core import hearing, introducing
 from ebt_trio.core.actions import Action, Append, Wake
 from ebt_trio.core.config import Config
 from ebt_trio.core.feed import Feed
@@ -22,9 +23,9 @@ SESSIONS = [SessionId(1), SessionId(2)]
 PEERS = {SESSIONS[0]: PeerId("f0"), SESSIONS[1]: PeerId("zoe")}
 
 
-def ruled(hearing: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
+def ruled(self: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
     """In place of the short way: everything goes by the rules."""
-    return ((id, note, hearing._room.known(id)) for id, note in notes.items())
+    return ((id, note, self._room.known(id)) for id, note in notes.items())
 
 
 def state(core: Replicator) -> list[Any]:
@@ -122,15 +123,67 @@ class Walk:
         return [action for action in self.core.handle(event, self._now) if not isinstance(action, Wake)]
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_the_short_way_and_the_rules_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seed", range(150))
+def test_the_short_ways_and_the_rules_agree(seed: int) -> None:
+    """Notes that are heard one by one and at once, and initial notes in portions of several sizes."""
     short, long = Walk(seed), Walk(seed)
-    settled = Hearing._settled
     for _ in range(120):
-        monkeypatch.setattr(Hearing, "_settled", settled)
-        done = short.step()
-        monkeypatch.setattr(Hearing, "_settled", ruled)
-        assert long.step() == done
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hearing, "MANY", [1, 3, 32][seed % 3])
+            patch.setattr(introducing, "_TOGETHER", [1, 3, 256][seed // 3 % 3])
+            done = short.step()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Hearing, "_settled", ruled)
+            patch.setattr(introducing, "_plain", lambda *_: False)
+            assert long.step() == done
+        assert state(long.core) == state(short.core)
+
+
+class Handshake(Walk):
+    """Mostly a handshake of two who hold the same, or nearly, each in an order of its own."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        random = self._random
+        for feed in FEEDS[: random.choice([6, 8])]:
+            self.core.handle(ev.Stored(feed, 2), 0.0)
+            self.core.handle(ev.Follow(feed), 0.0)
+        for session in SESSIONS[: random.choice([1, 2])]:
+            self._do(ev.SessionUp(session, PEERS[session], b"i", PeerKey(PEERS[session], b"store", False)))
+        self._orders = [random.choice([FEEDS, random.sample(FEEDS, 8)]) for _ in SESSIONS]
+        self._said = [0, 0]
+
+    def step(self) -> object:
+        random = self._random
+        self._now += random.choice([0.0, 0.01, 4.0])
+        at = random.randrange(2)
+        session = SESSIONS[at]
+        match random.randrange(20):
+            case 0:
+                return super().step()
+            case 1 | 2 | 3 | 4 | 5:
+                return self.core.next_outgoing(session, self._now)
+        some = self._orders[at][self._said[at] :][: random.randrange(1, 6)]
+        self._said[at] = (self._said[at] + len(some)) % 8
+        notes = {feed: self.core.clock.get(feed, 0) << 1 | 1 for feed in some}
+        if random.random() < 0.2:
+            notes[random.choice(some)] = random.choice([-1, 1, 3, 7, 9])
+        return self._do(ev.NotesReceived(session, notes))
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_handshakes_go_by_the_rules(seed: int) -> None:
+    """As above."""
+    short, long = Handshake(seed), Handshake(seed)
+    for _ in range(30):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hearing, "MANY", 1)
+            patch.setattr(introducing, "_TOGETHER", 3)
+            done = short.step()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Hearing, "_settled", ruled)
+            patch.setattr(introducing, "_plain", lambda *_: False)
+            assert long.step() == done
         assert state(long.core) == state(short.core)
 
 
