@@ -104,11 +104,12 @@ def measure(
             entry.send = max(entry.send, feed.durable - heard)
             if not link.penalised(number, now):
                 entry.recv = max(entry.recv, heard - feed.durable)
-    if len(links) == 1 and not links[0].refused:  # as below, where to ask for each feed takes longer than all the rest
-        heards = links[0].heard
-        shared = sum([heards[feed.number] != DECLINED for feed in followed])
-    else:
-        shared = sum(any(link.shares(feed) for link in links) for feed in followed)
+    # Most are shared on any of the sessions: only what is not, on the first, is looked for on the others.
+    first, *others = links
+    apart = first.refused.union(number for number, heard in enumerate(first.heard) if heard == DECLINED)
+    shared = len(followed) - sum(
+        feeds[number].followed and not any(link.shares(feeds[number]) for link in others) for number in apart
+    )
     # Where only an ACK is owed, or a penalised claim is ahead, both sides hold all there is.
     differing = [entry for entry in missing.values() if entry.send or entry.recv or entry.unknown]
     send = sum(entry.send for entry in differing)
