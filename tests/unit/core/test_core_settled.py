@@ -198,3 +198,15 @@ def test_a_claim_of_somebody_else_is_not_forgotten() -> None:
     core.handle(ev.NotesReceived(SESSIONS[1], {FEEDS[1]: 5 << 1 | 1}), 0.0)
     core.handle(ev.NotesReceived(SESSIONS[0], {FEEDS[1]: 2 << 1 | 1}), 0.0)
     assert core.feeds[0].highest == 5
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_progress_counts_what_is_shared_on_any_session(seed: int) -> None:
+    walk = Walk(seed)
+    for _ in range(120):
+        walk.step()
+        links = walk.core._room.links
+        shared = sum(any(link.shares(feed) for link in links) for feed in walk.core.feeds)
+        assert walk.core.progress().feeds == shared
+        for link in links:
+            assert walk.core.progress(link.session).feeds == sum(map(link.shares, walk.core.feeds))
