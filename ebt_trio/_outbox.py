@@ -16,9 +16,10 @@ _AROUND = 16
 
 def portions(entries: Mapping[FeedId, int], max_frame: int) -> Iterator[Mapping[FeedId, int]]:
     """Maps that fit a frame each, in order; none if there are no entries."""
+    if not entries:
+        return
     if len(entries) * _ENTRY + len("".join(entries).encode()) <= max_frame - _AROUND:
-        if entries:
-            yield entries  # the usual case, also for the 10,000 notes of a handshake
+        yield entries  # the usual case, also for the 10,000 notes of a handshake
         return
     portion: dict[FeedId, int] = {}
     size = _AROUND
@@ -29,8 +30,7 @@ def portions(entries: Mapping[FeedId, int], max_frame: int) -> Iterator[Mapping[
             portion, size = {}, _AROUND
         portion[feed] = value
         size += needed
-    if portion:
-        yield portion
+    yield portion
 
 
 def fitting(feed: FeedId, payloads: Sequence[bytes], room: int) -> tuple[int, int]:

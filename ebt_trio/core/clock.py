@@ -257,9 +257,8 @@ class Memory:
         """Bring the digests of both directions up to date: where they agree, an entry's is computed once."""
         told, heard = self.told, self.heard
         said, known = taken(told.values, numbers), taken(heard.values, numbers)
-        stale = [*taken(told.stale, numbers), *taken(heard.stale, numbers)]
         agreed = numbers
-        if said != known or NONE in said or 0 in stale:
+        if said != known or NONE in said or 0 in taken(told.stale, numbers) or 0 in taken(heard.stale, numbers):
             agreed = [
                 number
                 for number, one, other in zip(numbers, said, known, strict=True)
@@ -297,6 +296,8 @@ class Memory:
         never stops for all of them.
         """
         numbers = first_marked(self._unsaved, limit)
+        if not numbers:
+            return Rows((), (), ())
         mark(self._unsaved, numbers, 0)
         told, heard = taken(self.told.values, numbers), taken(self.heard.values, numbers)
         rows = Rows(taken(self._names, numbers), told, heard)

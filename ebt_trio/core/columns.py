@@ -31,14 +31,14 @@ def in_order(names: Sequence[FeedId], numbers: Mapping[FeedId, int], wanted: Seq
 
 def taken(column: Sequence[T], numbers: Sequence[int]) -> list[T]:
     """What the column has of these."""
-    if isinstance(numbers, range):
+    if type(numbers) is range:
         return list(column[numbers.start : numbers.stop])
     return list(map(column.__getitem__, numbers))
 
 
 def fill(column: array[int] | bytearray, numbers: Sequence[int], values: Sequence[int]) -> None:
     """Set these, each to its value."""
-    if isinstance(numbers, range):
+    if type(numbers) is range:
         part = slice(numbers.start, numbers.stop)
         if isinstance(column, bytearray):
             column[part] = bytes(values)
@@ -51,7 +51,7 @@ def fill(column: array[int] | bytearray, numbers: Sequence[int], values: Sequenc
 
 def mark(flags: bytearray, numbers: Sequence[int], flag: int) -> None:
     """Set the flags of these, all alike."""
-    if isinstance(numbers, range):
+    if type(numbers) is range:
         flags[numbers.start : numbers.stop] = bytes((flag,)) * len(numbers)
     else:
         for number in numbers:
