@@ -18,6 +18,7 @@ from ebt_trio import EBT, FeedId, Identity, MemoryStore, PlainFormat, SignedForm
 from ebt_trio.abc import Change, FeedHead, Format, Run, Store
 from ebt_trio.errors import StoreError, TransportError
 from ebt_trio.feeds.signed import CONTENT
+from ebt_trio.transport import proves
 
 FILLING = 5_000
 """Messages in one transaction when a store is filled."""
@@ -120,6 +121,8 @@ class Ours(Commands):
             peer_of_ours = EBT(name("peer", peer + number) if key is None else key, store)
             self._peers.append(await self._stack.enter_async_context(peer_of_ours))
             self._identities.append(key)
+        for url in ("tcp://", "unix://", "shs+tcp://"):
+            proves(url)  # what is imported when a scheme is first used belongs to starting
         gc.collect()
         gc.freeze()  # as `ebt run` does; see docs/performance.md
         return self._names if made else None

@@ -27,6 +27,10 @@ SYNCED_AGAIN: Final = 1.0
 """A session that was out of sync for less than this many seconds is not reported as synced again."""
 
 
+ACKS_TOGETHER: Final = 0.1
+"""With an ACK that is due go those that would be so many ack_delays later: one frame instead of dozens."""
+
+
 class Room:
     """State and speech; decides nothing about ownership (that is :class:`~.ownership.Ownership`)."""
 
@@ -238,7 +242,8 @@ class Room:
                 self.tell(link, feed)
             else:
                 self.owe(link, feed)
-        for number in _expired(link.owed, self.now) if link.owed else ():
+        soon = self.now + ACKS_TOGETHER * self.config.ack_delay
+        for number in _expired(link.owed, soon) if link.owed and next(iter(link.owed.values())) <= self.now else ():
             feed = self.feeds[number]
             if link.told[number] < feed.durable and link.shares(feed):
                 link.ready_acks[number] = None
