@@ -165,7 +165,7 @@ class Batch:
             head = self._head(run.feed)
             if run.last <= head or run.first > head + 1:
                 if run.last <= head and run.feed in self._newest:  # not stored yet: if that fails, so does this
-                    self._planned.append(Planned(run, job, 0))
+                    self._planned.append(Planned(self._newest[run.feed], job, 0))
                 continue
             if run.first <= head:
                 run = _behind(run, head)

@@ -255,7 +255,9 @@ class Commits:
                 else:
                     self._failed(job, outcome)
                 continue
-            if outcome.head == run.last:
+            if not plan.new:
+                pass  # an earlier one has brought it: that is what is stored, and nobody has looked at this
+            elif outcome.head == run.last:
                 self._tail.add(run)
             else:
                 self._tail.drop(run.feed)

@@ -64,12 +64,12 @@ async def _apply(driver: Driver, changes: Changes) -> None:
 
 async def _moved(driver: Driver, head: FeedHead) -> bool:
     """True: the feed has been deleted, and the core does not follow it any more; the store may."""
+    driver.tail.drop(head.feed)  # it may have been deleted and begun anew, also up to where it was
     if not head.head:
         head = await driver.store.head(head.feed)  # somebody may have begun it anew meanwhile; even we ourselves
     if head.head:
         driver.handle(Stored(head.feed, head.head, head.first))
     elif head.feed in driver.core.clock:
-        driver.tail.drop(head.feed)
         driver.handle(Forgotten(head.feed))
         driver.forks.forgotten(head.feed)
         return True

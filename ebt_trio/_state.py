@@ -142,7 +142,7 @@ class State:
     def _checked(self, feed: str) -> tuple[Driver, FeedId]:
         driver = self._driver
         driver.check_open()
-        # What is followed was checked when that began. People may give what is no str, nor hashable.
+        # The id of a feed that is followed is one. People may give what is no str, nor hashable.
         if type(feed) is str and feed in driver.core.follows:
             return driver, FeedId(feed)
         return driver, driver.format.check_feed(feed)

@@ -65,7 +65,7 @@ class Hearing:
         room = self._room
         numbers, feeds = room.numbers, room.feeds
         told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
-        news = link.news
+        news, cursor = link.news, link.cursor
         differing, open_flags, introduced = link.open, link.open.flags, link.introduced
         changed: list[int] = []
         heads: list[int] = []
@@ -82,6 +82,7 @@ class Hearing:
                 and feed.followed
                 and heard[number] != DECLINED
                 and not flags[number] & (WANTS | ANNOUNCED)
+                and cursor[number] <= head
                 and number not in refused
                 and number not in news
             ):

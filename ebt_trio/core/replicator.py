@@ -149,7 +149,7 @@ class Replicator:
         if not commit(link, state, first, count):
             return False
         room.now = now
-        if link.told[number] != told:
+        if link.told[number] != told:  # all of it that Room.track() looks at
             room.track(link, state)
         if not link.acks:
             self._proving.sent(link, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
-from operator import eq, ne, not_
+from operator import eq, gt, ne, not_
 from typing import Final
 
 from .clock import NONE
@@ -57,6 +57,7 @@ def _take(room: Room, link: Link, numbers: Sequence[int], heads: Sequence[int], 
     if (
         DECLINED in taken(link.heard, numbers)
         or not _BUSY.isdisjoint(taken(link.flags, numbers))
+        or any(map(gt, taken(link.cursor, numbers), heads))  # it had more
         or (link.refused and not link.refused.isdisjoint(numbers))
         or (link.news and not link.news.keys().isdisjoint(numbers))
     ):
@@ -77,7 +78,8 @@ def _take(room: Room, link: Link, numbers: Sequence[int], heads: Sequence[int], 
         closing -= sum(taken(differing.flags, ours))
         still_open = bytes(map(ne, told, heads))
     # Only when nothing differs, before or after one of the notes, does it matter in which order they are taken.
-    if (closing or young) and (others or (closing and young)) and differing.count <= closing + others:
+    mixed = (closing and young) or (others and (closing or young))
+    if mixed and differing.count <= closing + others:
         return False
     link.memory.heard.put_all(numbers, heads)
     if young and not differing.count:

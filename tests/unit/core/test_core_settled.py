@@ -210,3 +210,30 @@ def test_progress_counts_what_is_shared_on_any_session(seed: int) -> None:
         assert walk.core.progress().feeds == shared
         for link in links:
             assert walk.core.progress(link.session).feeds == sum(map(link.shares, walk.core.feeds))
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_who_comes_down_to_what_we_hold_learns_of_the_next_message(count: int) -> None:
+    core, session = Replicator(PeerId("a"), Config(), Random(1)), SessionId(1)
+    feeds = [FeedId(f"f{number}") for number in range(count)]
+    core.handle(ev.Loaded([FeedHead(feed, 1, 3) for feed in feeds]), 0)
+    for feed in feeds:
+        core.handle(ev.Follow(feed), 0)
+    core.handle(ev.SessionUp(session, PeerId("b")), 0)
+    core.handle(ev.NotesReceived(session, {}), 0)
+    core.next_outgoing(session, 0)
+    core.next_outgoing(session, 0)
+    for note in (8, 9, None, 7):  # eager from 4, lazy at 4, an ACK of 3, lazy at 3
+        if note is None:
+            core.handle(ev.AcksReceived(session, dict.fromkeys(feeds, 3)), 1)
+        else:
+            core.handle(ev.NotesReceived(session, dict.fromkeys(feeds, note)), 1)
+        core.next_outgoing(session, 1)
+    for feed in feeds:
+        core.handle(ev.Stored(feed, 4), 2)
+    said: set[FeedId] = set()
+    for now in range(2, 6):
+        core.handle(ev.Tick(), now)
+        outgoing = core.next_outgoing(session, now)
+        said.update(outgoing.notes, outgoing.acks)
+    assert said == set(feeds)
