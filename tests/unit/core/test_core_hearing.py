@@ -264,6 +264,23 @@ def test_an_ack_at_our_head_is_acknowledged_where_they_do_not_know_of_us(bench: 
     assert peer.out("bob", flush=True) == ["ack f=2"]
 
 
+def test_acks_that_are_due_within_a_tenth_of_a_second_leave_together(bench: type[Bench]) -> None:
+    peer = bench(follow=["f", "g", "h"])
+    peer.up("bob", "f=2,lazy", "g=2,lazy", "h=2,lazy", "end")
+    peer.out("bob")
+    for feed, after in (("f", 0.0), ("g", 0.09), ("h", 0.02)):
+        peer.wait(after)
+        peer.hear("bob", f"{feed}:1-2")
+    peer.wait(0.85)
+    assert peer.out("bob") == []
+    peer.wait(0.05)  # f is due
+    assert peer.out("bob") == ["ack f=2", "ack g=2"]
+    peer.wait(0.08)
+    assert peer.out("bob") == []
+    peer.wait(0.04)
+    assert peer.out("bob") == ["ack h=2"]
+
+
 # -- START and late starts
 
 
