@@ -256,7 +256,7 @@ class Commits:
                     self._failed(job, outcome)
                 continue
             if not plan.new:
-                pass  # an earlier one has brought it: that is what is stored, and nobody has looked at this
+                pass  # an earlier one of the batch has brought it, and put it there
             elif outcome.head == run.last:
                 self._tail.add(run)
             else:

@@ -42,8 +42,8 @@ class Tail:
 
     def add(self, run: Run) -> None:
         """Take a run that has just been stored. The payloads must not change any more."""
-        self._newest = run
         if not self._max_bytes:
+            self._newest = run
             return
         size = sum(map(len, run.payloads))
         if size > self._max_bytes:

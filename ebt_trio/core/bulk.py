@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .actions import Append
 from .clock import NONE
-from .feed import CLAIMED, IDLE, WAIT, Feed
+from .feed import CLAIMED, IDLE, Feed
 from .link import ANNOUNCED, MET, WANTS, Link
 from .note import DECLINED
 from .room import Room
@@ -35,9 +35,8 @@ class Bulk:
         told, values, cursor, flags, refused = link.told, link.heard, link.cursor, link.flags, link.refused
         news, pending, ready, introduced = link.news, link.pending, link.ready, link.introduced
         differing, open_flags = link.open, link.open.flags
-        put, evaluate, wait = link.memory.heard.put, ownership.evaluate, ownership.waiting.add
-        candidates = [link]
-        alone = ownership.links == candidates and not link.faults and not link.firsts
+        put, evaluate = link.memory.heard.put, ownership.evaluate
+        alone = ownership.links == [link] and not link.faults and not link.firsts
         for entry in notes:
             _, note, feed = entry
             if feed is None:
@@ -75,9 +74,7 @@ class Bulk:
             if feed.class_ is not IDLE or feed.highest > feed.accepted:
                 full = link.load >= link.window
                 if full and alone and feed.class_ is IDLE and feed.owner is None and head > feed.accepted:
-                    feed.mark_link, feed.mark_sequence, feed.mark_time = link, head, now
-                    feed.class_, feed.entered = WAIT, now
-                    wait(feed, candidates)
+                    ownership.queue(feed, link, now)
                 else:
                     evaluate(feed, now)
             if not open_flags[number]:

@@ -231,6 +231,12 @@ class Ownership:
             self._graft(feed, link, now)
             self.evaluate(feed, now)
 
+    def queue(self, feed: Feed, link: Link, now: float) -> None:
+        """What :meth:`evaluate` comes to where nobody was ahead, and now the only session is, which is full."""
+        feed.mark_link, feed.mark_sequence, feed.mark_time = link, link.heard[feed.number], now
+        feed.class_, feed.entered = WAIT, now
+        self.waiting.add(feed, [link])
+
     def drain(self, now: float) -> None:
         """Let feeds that wait go on where there is room by now; to be called after every event."""
         only = self.links[0] if len(self.links) == 1 and not self.links[0].faults else None
