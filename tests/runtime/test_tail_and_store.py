@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,8 +32,11 @@ def forged(messages: Sequence[Message]) -> Sequence[Message]:
     return [Message(one.feed, one.sequence, one.payload[:-1] + b"X", one._format) for one in messages]
 
 
-async def together(peer: EBT, busy: Callable[[], Awaitable[object]], *adds: Sequence[Message]) -> None:
-    """Add all these in one commit, in order, while another one is under way."""
+@asynccontextmanager
+async def waiting(
+    peer: EBT, busy: Callable[[], Awaitable[object]], *adds: Sequence[Message]
+) -> AsyncGenerator[None, None]:
+    """All these are to be added in one commit, in order, which waits for another one; done when the block has ended."""
     commits = peer._driver.commits
     async with trio.open_nursery() as nursery:
         nursery.start_soon(busy)
@@ -41,6 +46,16 @@ async def together(peer: EBT, busy: Callable[[], Awaitable[object]], *adds: Sequ
             nursery.start_soon(peer.add, messages)
             while sum(isinstance(job, Add) for job in commits._jobs) < number:
                 await trio.lowlevel.checkpoint()
+        yield
+
+
+@asynccontextmanager
+async def another(peer: EBT, path: Path) -> AsyncGenerator[SQLiteStore, None]:
+    """The peer's store, as another process has it, without one."""
+    store = SQLiteStore(path, threads=False)
+    await store.open(peer._driver.format.name)
+    yield store
+    await store.close()
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -51,7 +66,8 @@ async def test_what_is_added_twice_at_once_is_in_the_tail_as_it_is_stored(kind: 
     async with EBT(me, store) as peer:
         await peer.flush()
         peer.follow(str(author))
-        await together(peer, peer.flush, messages[:1], forged(messages[:1]))
+        async with waiting(peer, peer.flush, messages[:1], forged(messages[:1])):
+            pass
         assert peer._driver.tail.payload(messages[0].feed, 1) in (None, messages[0].payload)
         assert await peer.add(messages[1:2]) == 1
         assert not peer.forks
@@ -65,11 +81,9 @@ async def test_what_another_process_has_rewritten_is_no_longer_in_the_tail(tmp_p
         peer.follow(feed)
         await peer.flush()
         await peer.add(ours[:3])
-        other = SQLiteStore(tmp_path / "store", threads=False)
-        await other.open(peer._driver.format.name)
-        await other.update(Change(forget=[feed]), keep_peers=10)
-        await other.append([Run(feed, 1, [one.payload for one in theirs[:3]])])
-        await other.close()
+        async with another(peer, tmp_path / "store") as other:
+            await other.update(Change(forget=[feed]), keep_peers=10)
+            await other.append([Run(feed, 1, [one.payload for one in theirs[:3]])])
         await trio.sleep(0.5)
         assert await peer.add(theirs[3:]) == 1
 
@@ -82,18 +96,10 @@ async def test_what_was_not_checked_is_never_stored(tmp_path: Path) -> None:
         peer.follow(feed)
         await peer.flush()
         await peer.add(messages[:3])
-        other = SQLiteStore(tmp_path / "store", threads=False)
-        await other.open(peer._driver.format.name)
-        commits = peer._driver.commits
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.append, "mine")
-            while not commits._is_busy:
-                await trio.lowlevel.checkpoint()
-            for number, given in enumerate((messages[3:], forged(messages)), 1):
-                nursery.start_soon(peer.add, given)
-                while len(commits._jobs) < number:
-                    await trio.lowlevel.checkpoint()
+        async with (
+            another(peer, tmp_path / "store") as other,
+            waiting(peer, partial(peer.append, "mine"), messages[3:], forged(messages)),
+        ):
             await other.update(Change(forget=[feed]), keep_peers=10)
-        await other.close()
         (stored,) = await peer._driver.store.read([Range(feed, 1, 9)], 1 << 20)
         assert list(stored) == []

@@ -264,3 +264,30 @@ def _parse(item: str) -> tuple[str, Any]:
 def bench() -> type[Bench]:
     """Makes benches: ``bench(follow=["f"], have={"f": 3})``."""
     return Bench
+
+
+Snapshot = Callable[[Replicator, Iterable[SessionId]], list[Any]]
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    """All that feeds and sessions have in them, to be compared: ``snapshot(core, sessions)``."""
+
+    def take(core: Replicator, sessions: Iterable[SessionId]) -> list[Any]:
+        return [*map(_feed_slots, core.feeds), *(_link_slots(core.link(session)) for session in sessions)]
+
+    return take
+
+
+def _feed_slots(feed: Feed) -> dict[str, object]:
+    slots = {slot: getattr(feed, slot) for slot in feed.__slots__}
+    return {slot: value.session if isinstance(value, Link) else value for slot, value in slots.items()}
+
+
+def _link_slots(link: Link | None) -> object:
+    if link is None:
+        return None
+    same = ("memory", "told", "heard", "open", "changed")
+    slots = {slot: getattr(link, slot) for slot in link.__slots__ if slot not in same}
+    memory = link.memory
+    return slots, list(link.told), list(link.heard), list(link.open), memory.told.digest(), memory.heard.digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,9 @@ from ebt_trio.core.link import Link
 from ebt_trio.core.replicator import Replicator
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Run, SessionId
 
+if TYPE_CHECKING:
+    from conftest import Snapshot
+
 FEEDS = [FeedId(f"f{number}") for number in range(8)]
 SESSIONS = [SessionId(1), SessionId(2)]
 PEERS = {SESSIONS[0]: PeerId("f0"), SESSIONS[1]: PeerId("zoe")}
@@ -26,25 +29,6 @@ PEERS = {SESSIONS[0]: PeerId("f0"), SESSIONS[1]: PeerId("zoe")}
 def ruled(self: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
     """In place of the short way: everything goes by the rules."""
     return ((id, note, self._room.known(id)) for id, note in notes.items())
-
-
-def state(core: Replicator) -> list[Any]:
-    """All there is, but for numbers that only say how much was done."""
-    feeds = [
-        {slot: value.session if isinstance(value := getattr(feed, slot), Link) else value for slot in feed.__slots__}
-        for feed in core.feeds
-    ]
-    return [*feeds, *(_link(core, session) for session in SESSIONS)]
-
-
-def _link(core: Replicator, session: SessionId) -> object:
-    link = core.link(session)
-    if link is None:
-        return None
-    same = ("memory", "told", "heard", "open", "changed")
-    slots = {slot: getattr(link, slot) for slot in link.__slots__ if slot not in same}
-    memory = link.memory
-    return slots, list(link.told), list(link.heard), list(link.open), memory.told.digest(), memory.heard.digest()
 
 
 class Walk:
@@ -123,20 +107,25 @@ class Walk:
         return [action for action in self.core.handle(event, self._now) if not isinstance(action, Wake)]
 
 
+def agree(short: Walk, long: Walk, snapshot: Snapshot, *, many: int, together: int) -> None:
+    """A step of each, one by the short ways from so many notes or feeds on, one by the rules: it comes to the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hearing, "MANY", many)
+        patch.setattr(introducing, "_TOGETHER", together)
+        done = short.step()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hearing, "_settled", ruled)
+        patch.setattr(introducing, "_plain", lambda *_: False)
+        assert long.step() == done
+    assert snapshot(long.core, SESSIONS) == snapshot(short.core, SESSIONS)
+
+
 @pytest.mark.parametrize("seed", range(90))
-def test_the_short_ways_and_the_rules_agree(seed: int) -> None:
+def test_the_short_ways_and_the_rules_agree(seed: int, snapshot: Snapshot) -> None:
     """Notes that are heard one by one and at once, and initial notes in portions of several sizes."""
     short, long = Walk(seed), Walk(seed)
     for _ in range(120):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hearing, "MANY", [1, 3, 32][seed % 3])
-            patch.setattr(introducing, "_TOGETHER", [1, 3, 256][seed // 3 % 3])
-            done = short.step()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Hearing, "_settled", ruled)
-            patch.setattr(introducing, "_plain", lambda *_: False)
-            assert long.step() == done
-        assert state(long.core) == state(short.core)
+        agree(short, long, snapshot, many=[1, 3, 32][seed % 3], together=[1, 3, 256][seed // 3 % 3])
 
 
 class Handshake(Walk):
@@ -172,19 +161,11 @@ class Handshake(Walk):
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_handshakes_go_by_the_rules(seed: int) -> None:
+def test_handshakes_go_by_the_rules(seed: int, snapshot: Snapshot) -> None:
     """As above."""
     short, long = Handshake(seed), Handshake(seed)
     for _ in range(30):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hearing, "MANY", 1)
-            patch.setattr(introducing, "_TOGETHER", 3)
-            done = short.step()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Hearing, "_settled", ruled)
-            patch.setattr(introducing, "_plain", lambda *_: False)
-            assert long.step() == done
-        assert state(long.core) == state(short.core)
+        agree(short, long, snapshot, many=1, together=3)
 
 
 def test_a_claim_of_somebody_else_is_not_forgotten() -> None:
