@@ -69,7 +69,7 @@ class Bulk:
                 continue
             if before != head:
                 put(number, head)
-            if head > feed.highest:
+            if feed.highest < head > ours:
                 feed.highest = head
             if feed.class_ is not IDLE or feed.highest > feed.accepted:
                 full = link.load >= link.window
@@ -104,7 +104,6 @@ class Bulk:
                 yield entry
                 continue
             put(number, sequence)
-            feed.highest = sequence
             if open_flags[number]:
                 open_flags[number] = 0
                 differing.count -= 1

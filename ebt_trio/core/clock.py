@@ -36,6 +36,11 @@ _begin = blake2b(digest_size=16).copy
 """A copy of an empty hash takes half as long as a new one, which has to read its parameters."""
 
 
+def nothing(count: int) -> array[int]:
+    """A column of so many for which nothing was said."""
+    return array("q", [NONE]) * count
+
+
 def entry_digest(feed: FeedId, value: int) -> int:
     """BLAKE2b-128 of (feed UTF-8, 0x00, value as signed 64-bit big-endian), as an integer (RFC 7693)."""
     hashed = _begin()
@@ -43,12 +48,12 @@ def entry_digest(feed: FeedId, value: int) -> int:
     return int.from_bytes(hashed.digest(), "big")
 
 
-def _sum_of_digests(names: Sequence[FeedId], numbers: Iterable[int], values: Sequence[int]) -> int:
+def _sum_of_digests(feeds: Iterable[FeedId], values: Iterable[int]) -> int:
     """The sum of :func:`entry_digest` over some entries; a call for each would cost a third more."""
     digests: list[bytes] = []
-    for number in numbers:
+    for feed, value in zip(feeds, values, strict=True):
         hashed = _begin()
-        hashed.update(names[number].encode() + _behind_name(values[number]))
+        hashed.update(feed.encode() + _behind_name(value))
         digests.append(hashed.digest())
     return sum(map(int.from_bytes, digests))
 
@@ -62,7 +67,7 @@ class PeerClock:
     __slots__ = ("_digest", "_log", "_names", "_outdated", "_unsaved", "stale", "values")
 
     def __init__(self, names: Sequence[FeedId], unsaved: bytearray, *, log: bool) -> None:
-        self.values = array("q", [NONE]) * len(names)
+        self.values = nothing(len(names))
         self.stale = bytearray(len(names))
         """By number: 1 if the digest does not have the value."""
         self._names = names
@@ -76,7 +81,7 @@ class PeerClock:
         """Make room for feeds numbered since."""
         missing = len(self._names) - len(self.values)
         if missing > 0:
-            self.values.extend(array("q", [NONE]) * missing)
+            self.values.extend(nothing(missing))
             self.stale.extend(bytes(missing))
 
     def put(self, number: int, value: int) -> None:
@@ -100,7 +105,7 @@ class PeerClock:
 
         :param numbers: a range if they follow each other, as in :mod:`.columns`
         """
-        if set(taken(self.values, numbers)) != {NONE}:
+        if taken(self.values, numbers) != nothing(len(numbers)):
             for number, value in zip(numbers, values, strict=True):
                 self.put(number, value)
             return
@@ -110,7 +115,7 @@ class PeerClock:
         log = self._log
         if log is not None:
             last = numbers[-LOG_LENGTH:]
-            changes = array("q", [NONE]) * (_CHANGE * len(last))
+            changes = nothing(_CHANGE * len(last))
             changes[::_CHANGE] = array("q", last)
             changes[2::_CHANGE] = array("q", values[-LOG_LENGTH:])
             log.extend(changes)
@@ -136,7 +141,7 @@ class PeerClock:
         values, stale = self.values, self.stale
         stale_ones = [number for number in numbers if stale[number]]
         some = [number for number in stale_ones if values[number] != NONE]
-        self.renewed(stale_ones, _sum_of_digests(self._names, some, values))
+        self.renewed(stale_ones, _sum_of_digests(taken(self._names, some), taken(values, some)))
 
     def renewed(self, numbers: Sequence[int], digests: int) -> None:
         """These were stale, and now their digests, which sum up to ``digests``, are in the sum."""
@@ -264,7 +269,7 @@ class Memory:
                 for number, one, other in zip(numbers, said, known, strict=True)
                 if one == other != NONE and told.stale[number] and heard.stale[number]
             ]
-        digests = _sum_of_digests(self._names, agreed, told.values)
+        digests = _sum_of_digests(taken(self._names, agreed), taken(told.values, agreed))
         told.renewed(agreed, digests)
         heard.renewed(agreed, digests)
         if agreed is not numbers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from .types import FeedId
 
@@ -29,11 +29,20 @@ def in_order(names: Sequence[FeedId], numbers: Mapping[FeedId, int], wanted: Seq
     return range(first, first + len(wanted))
 
 
-def taken(column: Sequence[T], numbers: Sequence[int]) -> list[T]:
-    """What the column has of these."""
+@overload
+def taken(column: array[int], numbers: Sequence[int]) -> array[int]: ...
+@overload
+def taken(column: bytearray, numbers: Sequence[int]) -> bytearray: ...
+@overload
+def taken(column: Sequence[T], numbers: Sequence[int]) -> Sequence[T]: ...
+def taken(column: Any, numbers: Sequence[int]) -> Any:
+    """What the column has of these, as a column of the same kind: those of one kind are compared at once."""
     if type(numbers) is range:
-        return list(column[numbers.start : numbers.stop])
-    return list(map(column.__getitem__, numbers))
+        return column[numbers.start : numbers.stop]
+    some = map(column.__getitem__, numbers)
+    if isinstance(column, array):
+        return array("q", some)
+    return bytearray(some) if isinstance(column, bytearray) else list(some)
 
 
 def fill(column: array[int] | bytearray, numbers: Sequence[int], values: Sequence[int]) -> None:
@@ -43,7 +52,7 @@ def fill(column: array[int] | bytearray, numbers: Sequence[int], values: Sequenc
         if isinstance(column, bytearray):
             column[part] = bytes(values)
         else:
-            column[part] = array("q", values)
+            column[part] = values if isinstance(values, array) else array("q", values)
     else:
         for number, value in zip(numbers, values, strict=True):
             column[number] = value

@@ -109,7 +109,7 @@ class Feed:
         self.armed: float | None = None
         """The earliest entry for this feed in the heap of deadlines."""
         self.highest = 0
-        """No session has announced more than this."""
+        """No session has announced more than this, and than is durable."""
         self.asked_again = False
         self.allowance = 0
         """The owner may be late until it has delivered this many payloads (of any feed)."""

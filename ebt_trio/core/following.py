@@ -22,6 +22,7 @@ class Following:
         if feed.followed:
             return
         feed.followed = True
+        room.heads.put(feed)
         room.followed[feed.id] = feed
         for link in list(room.links):
             room.welcome(link, feed)
@@ -32,6 +33,7 @@ class Following:
         if feed is None:
             return
         feed.followed = False
+        room.heads.put(feed)
         for link in room.links:
             room.decline(link, feed)
 
@@ -39,6 +41,7 @@ class Following:
         self.unfollow(ev.Unfollow(event.feed))
         feed = self._room.intern(event.feed)
         feed.first, feed.durable, feed.accepted, feed.floor = 1, 0, 0, 0
+        self._room.heads.put(feed)
 
     def block(self, event: ev.Block) -> None:
         room = self._room

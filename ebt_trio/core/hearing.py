@@ -88,7 +88,6 @@ class Hearing:
             ):
                 yield id, note, feed
             elif said == head:
-                feed.highest = head
                 changed.append(number)
                 heads.append(head)
                 if open_flags[number]:
@@ -97,7 +96,6 @@ class Hearing:
                     if not differing.count:
                         room.check_synced(link)
             elif said == NONE and number >= introduced and not flags[number] & MET and number not in pending:
-                feed.highest = head
                 changed.append(number)
                 heads.append(head)
                 if not differing.count:
@@ -135,6 +133,7 @@ class Hearing:
             return False
         if not feed.followed and room.should_replicate is not None and room.should_replicate(feed.id, link.peer):
             feed.followed = True
+            room.heads.put(feed)
             room.followed[feed.id] = feed
             room.actions.append(Followed(feed.id))
             for other in list(room.links):

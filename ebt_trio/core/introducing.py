@@ -5,24 +5,24 @@ So a session that comes up costs nothing per feed at once, and nothing has to be
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from operator import ne
 from sys import maxsize
 from typing import Final
 
 from .actions import Outgoing
-from .clock import NONE
+from .clock import NONE, nothing
 from .feed import Feed
 from .link import MET, OFFERED, SURE, Link
 from .note import DECLINED
+from .room import Room
 from .types import FeedId
 
 _TOGETHER: Final = 256
 """Feeds that are introduced at once, unless there is something about one of them: so there are not more."""
 
 
-def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int) -> None:
+def introduce(link: Link, room: Room, outgoing: Outgoing, limit: int) -> None:
     """Put the next initial notes into ``outgoing``, until there are ``limit`` in it; close them if these were the last.
 
     Each followed feed gets a lazy note, unless the peer knows what it would say, or something was said already. A feed
@@ -33,10 +33,11 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
     limit -= len(urgent)
     notes: dict[FeedId, int] = {}
     introduced = 0
+    feeds = room.feeds
     number, end = link.introduced, len(feeds)
     while number < end and introduced < limit:
         stop = min(number + _TOGETHER, number + limit - introduced, end)
-        if _plain(link, feeds, number, stop, notes):
+        if _plain(link, room, number, stop, notes):
             introduced += stop - number
         else:
             introduced += _by_rule(link, feeds[number:stop], notes, urgent)
@@ -51,30 +52,29 @@ def introduce(link: Link, feeds: Sequence[Feed], outgoing: Outgoing, limit: int)
         outgoing.final = True
 
 
-def _plain(link: Link, feeds: Sequence[Feed], start: int, stop: int, notes: dict[FeedId, int]) -> bool:
+def _plain(link: Link, room: Room, start: int, stop: int, notes: dict[FeedId, int]) -> bool:
     """Put a lazy note for each of these into ``notes``, all at once, if nothing else can come of any of them.
 
-    It is so, and costs a quarter, when the peer remembers nothing, follows them all, and nothing was said of them but
-    lazy notes. False: nothing is done.
+    It is so, and costs a tenth, when the peer remembers nothing, we follow them all, nobody is ahead, and nothing was
+    said of them but lazy notes. False: nothing is done.
     """
     numbers = range(start, stop)
-    known = link.heard[start:stop]
+    calm, heads, known = room.heads.calm[start:stop], room.heads.durable[start:stop], link.heard[start:stop]
+    unheard = known == nothing(len(numbers))
     if (
         link.changed is not None
         or link.news
         or link.flags.count(0, start, stop) < len(numbers)
-        or DECLINED in known
+        or NONE in calm
+        or (not unheard and DECLINED in known)
         or (link.refused and not link.refused.isdisjoint(numbers))
         or (link.pending and not link.pending.keys().isdisjoint(numbers))
     ):
         return False
-    some = feeds[start:stop]
-    heads = array("q", [feed.durable for feed in some if feed.followed])
-    if len(heads) < len(some):
-        return False
-    notes.update(zip([feed.id for feed in some], [head << 1 | 1 for head in heads], strict=True))
+    notes.update(zip(room.names[start:stop], calm, strict=True))
     link.memory.told.put_all(numbers, heads)
-    link.open.put_all(numbers, bytes(len(heads)) if known == heads else bytes(map(ne, known, heads)))
+    differs = b"\1" * len(numbers) if unheard else bytes(map(ne, known, heads))
+    link.open.put_all(numbers, differs)
     return True
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import compress
+from operator import gt
 from typing import Final
 
 from . import events as ev
 from .actions import Close, What
+from .clock import nothing
 from .following import BYE_BLOCKED
 from .link import EAGER, Link
 from .marks import marked
@@ -61,8 +64,10 @@ class Meeting:
     def _recall_claims(self, link: Link) -> None:
         """What the peer is remembered to hold beyond what we have counts at once; the rest waits for initial notes."""
         room = self._room
-        for feed, heard in zip(room.feeds, link.heard, strict=True):
-            if heard > feed.accepted and feed.followed and feed.number not in link.refused:
+        if link.heard == nothing(len(link.heard)):
+            return
+        for feed in compress(room.feeds, map(gt, link.heard, room.heads.durable)):
+            if link.heard[feed.number] > feed.accepted and feed.followed and feed.number not in link.refused:
                 room.ownership.announced(feed, link, room.now)
                 room.track(link, feed)
 

@@ -63,7 +63,7 @@ class Ownership:
         self.patience = Patience(config)
         self.waiting = Waiting()
         self.touched: dict[Feed, None] = {}
-        """Feeds whose deadline may have changed, for whoever keeps the timers."""
+        """Feeds whose class or deadline may have changed, for whoever keeps the timers and the columns."""
 
     # -- the one function ---------------------------------------------------------------------------------------
 
@@ -235,6 +235,7 @@ class Ownership:
         """What :meth:`evaluate` comes to where nobody was ahead, and now the only session is, which is full."""
         feed.mark_link, feed.mark_sequence, feed.mark_time = link, link.heard[feed.number], now
         feed.class_, feed.entered = WAIT, now
+        self.touched[feed] = None
         self.waiting.add(feed, [link])
 
     def drain(self, now: float) -> None:
@@ -254,7 +255,7 @@ class Ownership:
     def announced(self, feed: Feed, link: Link, now: float) -> None:
         """What ``link`` says about its head has changed: up, down, or declined."""
         heard = link.heard[feed.number]
-        if heard > feed.highest:
+        if feed.highest < heard > feed.durable:
             feed.highest = heard
         if feed.class_ is not IDLE or feed.highest > feed.accepted:  # evaluate() asks first; most calls would end there
             self.evaluate(feed, now)

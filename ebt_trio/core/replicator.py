@@ -19,6 +19,7 @@ from .actions import Action, Outgoing, Wake
 from .config import Config
 from .feed import Feed
 from .following import Following
+from .heads import Heads
 from .hearing import Hearing
 from .introducing import introduce
 from .link import CoreStatistics, Link
@@ -108,7 +109,9 @@ class Replicator:
     def _look_at(self, touched: Iterable[Feed]) -> None:
         """Deadlines may have moved, and owners may have to be asked."""
         room = self._room
+        put = room.heads.put
         for feed in touched:
+            put(feed)
             if feed.deadline is not None and feed.deadline != feed.armed:
                 room.timers.arm(feed)
             if feed.owner is not None and feed.number in feed.owner.pending:
@@ -129,7 +132,7 @@ class Replicator:
         outgoing.ping, link.ping_due = link.ping_due, False
         room.track_all(link, said)
         if link.final_due:
-            introduce(link, room.feeds, outgoing, room.config.notes_per_frame)
+            introduce(link, room, outgoing, room.config.notes_per_frame)
             if outgoing.final:
                 room.check_synced(link)
         return outgoing
@@ -188,6 +191,11 @@ class Replicator:
     def feeds(self) -> list[Feed]:
         """All feeds by number: for invariants and tests, not to be changed."""
         return self._room.feeds
+
+    @property
+    def heads(self) -> Heads:
+        """Likewise."""
+        return self._room.heads
 
     @property
     def ownership(self) -> Ownership:

@@ -15,6 +15,7 @@ from .actions import Action, Report, What
 from .clock import NONE
 from .config import Config
 from .feed import Feed
+from .heads import Heads
 from .link import ANNOUNCED, EAGER, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
 from .memories import Memories
 from .note import DECLINED
@@ -50,6 +51,7 @@ class Room:
         self.names: list[FeedId] = []
         self.numbers: dict[FeedId, int] = {}
         self.feeds: list[Feed] = []
+        self.heads = Heads()
         self.followed: dict[FeedId, Feed] = {}
         self.strangers = 0
         """How many feeds are known only because a peer has named them."""
@@ -92,6 +94,7 @@ class Room:
             self.names.append(id)
             self.numbers[id] = feed.number
             fresh.append(id)
+        self.heads.grow(len(fresh))
         for link in self.sessions.values():
             link.grow(len(self.feeds))
             if link.strangers:

@@ -2,81 +2,72 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
 from operator import eq, gt, ne, not_
 from typing import Final
 
-from .clock import NONE
+from .clock import NONE, nothing
 from .columns import in_order, joined, taken
-from .feed import Feed
 from .link import ANNOUNCED, MET, WANTS, Link
 from .note import DECLINED
 from .room import Room
 from .types import FeedId
 
-_NOBODYS: Final = Feed(-1, FeedId(""))
-"""In place of a feed that is not known: not followed."""
 _BUSY: Final = frozenset(flags for flags in range(256) if flags & (WANTS | ANNOUNCED))
 _MET: Final = frozenset(flags for flags in range(256) if flags & MET)
 
 
 def settle(room: Room, link: Link, notes: Mapping[FeedId, int]) -> Mapping[FeedId, int]:
-    """Take those that decide nothing, at a quarter of what they cost one by one; returns the others, in order.
+    """Take those that decide nothing, at a tenth of what they cost one by one; returns the others, in order.
 
-    They are as in :meth:`.Hearing._settled`. None of them is taken, and all are returned, if something else is up with
-    any of the feeds, or if the order among all the notes matters.
+    They are as in :meth:`.Bulk.notes`. None of them is taken, and all are returned, if something else is up with any
+    of the feeds, or if the order among all the notes matters.
     """
-    ids = list(notes)
+    ids, said = list(notes), array("q", notes.values())
     numbers = in_order(room.names, room.numbers, ids) or joined(list(map(room.numbers.get, ids, repeat(-1))))
     if -1 in numbers:
-        feeds = [room.feeds[number] if number >= 0 else _NOBODYS for number in numbers]
+        calm = array("q", [room.heads.calm[number] if number >= 0 else NONE for number in numbers])
     else:
-        feeds = taken(room.feeds, numbers)
-    calm = [  # what decides nothing; no note is NONE
-        feed.durable << 1 | 1 if feed.followed and feed.highest <= feed.durable == feed.accepted else NONE
-        for feed in feeds
-    ]
+        calm = taken(room.heads.calm, numbers)
     others: Mapping[FeedId, int] = {}
-    if calm != list(notes.values()):
-        fits = list(map(eq, calm, notes.values()))
-        others = dict(compress(notes.items(), map(not_, fits)))
+    if calm != said:
+        fits = list(map(eq, calm, said))  # no note is NONE
         if True not in fits:
             return notes
-        numbers, feeds = joined(list(compress(numbers, fits))), list(compress(feeds, fits))
-    heads = [feed.durable for feed in feeds]
-    if not _take(room, link, numbers, heads, len(others)):
-        return notes
-    for feed, head in zip(feeds, heads, strict=True):
-        feed.highest = head
-    return others
+        others = dict(compress(notes.items(), map(not_, fits)))
+        numbers = joined(list(compress(numbers, fits)))
+    return others if _take(room, link, numbers, len(others)) else notes
 
 
-def _take(room: Room, link: Link, numbers: Sequence[int], heads: Sequence[int], others: int) -> bool:
+def _take(room: Room, link: Link, numbers: Sequence[int], others: int) -> bool:
     """Each of these has said that it holds just what we do. False: nothing is done."""
+    heads, none = taken(room.heads.durable, numbers), nothing(len(numbers))
+    heard, cursor = taken(link.heard, numbers), taken(link.cursor, numbers)
     if (
-        DECLINED in taken(link.heard, numbers)
+        (heard != none and DECLINED in heard)
         or not _BUSY.isdisjoint(taken(link.flags, numbers))
-        or any(map(gt, taken(link.cursor, numbers), heads))  # it had more
+        or (cursor != none and any(map(gt, cursor, heads)))  # it had more
         or (link.refused and not link.refused.isdisjoint(numbers))
         or (link.news and not link.news.keys().isdisjoint(numbers))
     ):
         return False
     differing, told = link.open, taken(link.told, numbers)
-    closing = sum(taken(differing.flags, numbers))  # all that is said there now
+    closing = taken(differing.flags, numbers).count(1)  # all that is said there now
     still_open = bytes(len(numbers))
     young = told != heads  # for some our own note is still to come
     if young:
-        ours = list(compress(numbers, map(ne, told, heads)))
+        still_open = bytes(map(ne, told, heads))
+        ours = joined(list(compress(numbers, still_open)))
         if (
-            set(taken(link.told, ours)) != {NONE}
+            taken(link.told, ours) != nothing(len(ours))
             or min(ours) < link.introduced
             or not _MET.isdisjoint(taken(link.flags, ours))
             or (link.pending and not link.pending.keys().isdisjoint(ours))
         ):
             return False
-        closing -= sum(taken(differing.flags, ours))
-        still_open = bytes(map(ne, told, heads))
+        closing -= taken(differing.flags, ours).count(1)
     # Only when nothing differs, before or after one of the notes, does it matter in which order they are taken.
     mixed = (closing and young) or (others and (closing or young))
     if mixed and differing.count <= closing + others:

@@ -19,6 +19,7 @@ class Storing:
         for head in event.heads:
             feed = self._room.intern(head.feed)
             feed.first, feed.durable, feed.accepted = head.first, head.head, max(head.head, feed.accepted)
+            self._room.heads.put(feed)
 
     def stored(self, event: ev.Stored) -> None:
         """As if delivered by a session called ``store``: ownership stays where it is."""
@@ -51,6 +52,7 @@ class Storing:
         """The durable head has moved: everybody who has not declined the feed learns."""
         room = self._room
         feed.durable = max(feed.durable, head)
+        room.heads.put(feed)
         if not feed.followed:
             return
         room.announce(feed)
@@ -69,6 +71,7 @@ class Storing:
         feed.inflight -= 1
         feed.durable = max(feed.durable, event.head)
         feed.accepted = max(feed.durable, feed.floor)
+        room.heads.put(feed)
         link = room.usable.get(event.session)
         if event.error is ev.AppendError.STORE:
             feed.failing = max(feed.failing, 0) + 1

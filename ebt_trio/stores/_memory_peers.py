@@ -1,4 +1,4 @@
-"""What a :class:`~.memory.MemoryStore` remembers of peers: 16 bytes per peer and feed, and no object."""
+"""What a :class:`~.memory.MemoryStore` remembers of peers: 16 to 40 bytes per peer and feed, and no object."""
 
 from __future__ import annotations
 
@@ -42,21 +42,37 @@ class Numbering:
         return islice(self._order, start, None)
 
 
-class PeerRows:
-    """The rows of one peer, by the numbers of the feeds."""
+Columns = tuple[Sequence[FeedId], Sequence[int], Sequence[int]]
 
-    __slots__ = ("_heard", "_numbering", "_told")
+
+class PeerRows:
+    """The rows of one peer, by the numbers of the feeds; what is written last as it came, mostly nobody reads it."""
+
+    __slots__ = ("_heard", "_last", "_last_count", "_numbering", "_told")
 
     def __init__(self, numbering: Numbering) -> None:
         self._numbering = numbering
         self._told = array("q")
         self._heard = array("q")
+        self._last: list[Columns] = []
+        self._last_count = 0
 
-    def put(self, rows: Sequence[Remembered]) -> None:
-        """Keep these rows, and nothing of those without anything in them."""
+    def put(self, rows: Sequence[Remembered], most: int) -> None:
+        """Keep these rows, and nothing of those without anything in them; at most so many stay as they came."""
         if not rows:
             return
-        feeds, told, heard = _columns(rows)
+        self._last.append(_columns(rows))
+        self._last_count += len(rows)
+        if self._last_count > most:
+            self._merge()
+
+    def _merge(self) -> None:
+        for columns in self._last:
+            self._fill(*columns)
+        self._last.clear()
+        self._last_count = 0
+
+    def _fill(self, feeds: Sequence[FeedId], told: Sequence[int], heard: Sequence[int]) -> None:
         numbers = self._numbering.of(feeds)
         missing = array("q", [NONE]) * (len(self._numbering.names) - len(self._told))
         self._told.extend(missing)
@@ -66,6 +82,7 @@ class PeerRows:
 
     def page(self, after: FeedId | None, limit: int) -> list[Remembered]:
         """At most ``limit`` rows of feeds behind ``after``, in the order of their ids."""
+        self._merge()
         names, told, heard = self._numbering.names, self._told, self._heard
         rows: list[Remembered] = []
         for number in self._numbering.behind(after):
@@ -77,7 +94,7 @@ class PeerRows:
         return rows
 
 
-def _columns(rows: Sequence[Remembered]) -> tuple[Sequence[FeedId], Sequence[int], Sequence[int]]:
+def _columns(rows: Sequence[Remembered]) -> Columns:
     """The three columns of the rows, NONE for nothing; of a feed that is in them twice, what comes last."""
     if isinstance(rows, Rows):
         return rows.feeds, rows.told, rows.heard

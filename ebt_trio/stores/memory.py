@@ -22,6 +22,9 @@ __all__ = ["MemoryStore"]
 
 T = TypeVar("T")
 
+_LEAST_ROWS = 1_000
+"""Of a peer stay as they came; of who follows more feeds, as many: so each is looked up once in a while, not each time."""
+
 
 class _ByFeed(Generic[T]):
     """Something per feed, with pages in the order of the feeds; sorted again only after feeds have come or gone."""
@@ -31,6 +34,9 @@ class _ByFeed(Generic[T]):
     def __init__(self) -> None:
         self._values: dict[FeedId, T] = {}
         self._order: list[FeedId] | None = []
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def get(self, feed: FeedId) -> T | None:
         return self._values.get(feed)
@@ -185,7 +191,7 @@ class MemoryStore(Store):
         if remembered is None:
             remembered = self._peers[key] = PeerRows(self._numbering)
         self._peers.move_to_end(key)
-        remembered.put(rows)
+        remembered.put(rows, most=max(len(self._follows), _LEAST_ROWS))
 
     async def wait_changes(self) -> Changes:
         await self._enter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ebt_trio.core.clock import NONE
 from ebt_trio.core.feed import Class, Feed
 from ebt_trio.core.link import EAGER, WANTS, Link
 from ebt_trio.core.note import DECLINED
@@ -27,7 +28,7 @@ def check_invariants(core: Replicator, now: float) -> None:
     owned = 0
     loads: dict[Link, int] = dict.fromkeys(links, 0)
     for feed in core.feeds:
-        _check_heads(feed)
+        _check_heads(core, feed)
         if feed.owner is not None:
             owned += 1
             if not feed.owner.flags[feed.number] & EAGER:
@@ -64,7 +65,11 @@ def _check_held_back(link: Link) -> None:
             raise InvariantBroken(f"held back: {link}: not in order of time: {times}")
 
 
-def _check_heads(feed: Feed) -> None:
+def _check_heads(core: Replicator, feed: Feed) -> None:
+    calm, stands = core.heads.calm[feed.number], feed.followed and feed.class_ is Class.IDLE
+    expected = feed.durable << 1 | 1 if stands else NONE
+    if core.heads.durable[feed.number] != feed.durable or (calm != expected and not (calm == NONE and feed.inflight)):
+        raise InvariantBroken(f"columns: {feed}: {core.heads.durable[feed.number]}, calm at {calm}, not {expected}")
     if feed.inflight < 0:
         raise InvariantBroken(f"in order: {feed}: {feed.inflight} appends in flight")
     if feed.accepted < feed.durable:

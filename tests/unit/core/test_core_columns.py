@@ -44,7 +44,8 @@ def test_columns(seed: int) -> None:
     column = array("q", [value(random) for _ in range(COUNT)])
     flags = bytearray(random.choices(range(3), k=COUNT))
     numbers = some(random)
-    assert taken(column, numbers) == [column[number] for number in numbers]
+    assert taken(column, numbers) == array("q", [column[number] for number in numbers])
+    assert taken(flags, numbers) == bytes(flags[number] for number in numbers)
     assert taken(NAMES, numbers) == [NAMES[number] for number in numbers]
     values = [value(random) for _ in numbers]
     new_column, new_flags = list(column), list(flags)

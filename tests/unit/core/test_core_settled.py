@@ -17,6 +17,7 @@ from ebt_trio.core.hearing import Hearing
 from ebt_trio.core.link import Link
 from ebt_trio.core.replicator import Replicator
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Run, SessionId
+from ebt_trio.testing.invariants import check_invariants
 
 if TYPE_CHECKING:
     from conftest import Snapshot
@@ -47,6 +48,7 @@ class Walk:
         for feed in FEEDS[: self._random.randrange(8)]:
             self.core.handle(ev.Follow(feed), 0.0)
         self._now = 0.0
+        self._appends: list[Append] = []
 
     def step(self) -> object:
         """One thing; what comes of it. Wakes are left out: one too many changes nothing."""
@@ -71,7 +73,7 @@ class Walk:
                 return self._do(change(PEERS[session], feed))
             case 5:
                 return self._do(ev.Stored(feed, self.core.accepted(feed) + 1))
-            case 6:
+            case 6 if self.core.link(session):
                 run = Run(feed, self._random.randrange(1, 5), [b"m"])
                 return self._store(self._do(ev.MessagesReceived(session, [run])))
             case 7:
@@ -96,15 +98,22 @@ class Walk:
         return b"" if memory is None else memory.told.digest().to_bytes(16, "big")
 
     def _store(self, actions: list[Action]) -> list[Action]:
-        return actions + [
-            action
-            for append in list(actions)
-            if isinstance(append, Append)
-            for action in self._do(ev.Appended([(append.run.feed, append.run.last)]))
-        ]
+        """Now, or later, or not at all."""
+        self._appends += [action for action in actions if isinstance(action, Append)]
+        while self._appends and self._random.random() < 0.8:
+            append = self._appends.pop(0)
+            feed, last = append.run.feed, append.run.last
+            if self._random.random() < 0.1:
+                durable, error = self.core.durable(feed), self._random.choice(list(ev.AppendError))
+                actions += self._do(ev.AppendFailed(append.session, feed, durable, error, "by chance"))
+            else:
+                actions += self._do(ev.Appended([(feed, last)]))
+        return actions
 
     def _do(self, event: ev.Event) -> list[Action]:
-        return [action for action in self.core.handle(event, self._now) if not isinstance(action, Wake)]
+        actions = self.core.handle(event, self._now)
+        check_invariants(self.core, self._now)
+        return [action for action in actions if not isinstance(action, Wake)]
 
 
 def agree(short: Walk, long: Walk, snapshot: Snapshot, *, many: int, together: int) -> None:
