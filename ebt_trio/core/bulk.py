@@ -25,36 +25,36 @@ class Bulk:
     def __init__(self, room: Room) -> None:
         self._room = room
 
-    def notes(self, link: Link, notes: Iterable[Heard]) -> Iterator[Heard]:
-        """Take notes about feeds on which the sides differ, where we have said how far we are, or are about to.
+    def notes(self, link: Link, notes: Mapping[FeedId, int]) -> Iterator[Heard]:
+        """Take notes about feeds of which we have said how far we are, or are about to: they have been answered.
 
-        They change who is ahead, and whom to send to; the answer has been given.
+        They change at most who is ahead, and whom to send to. The others come with the feed, if it is known.
         """
         room = self._room
-        ownership, now = room.ownership, room.now
+        ownership, now, numbers, feeds = room.ownership, room.now, room.numbers, room.feeds
         told, values, cursor, flags, refused = link.told, link.heard, link.cursor, link.flags, link.refused
         news, pending, ready, introduced = link.news, link.pending, link.ready, link.introduced
         differing, open_flags = link.open, link.open.flags
         put, evaluate = link.memory.heard.put, ownership.evaluate
         alone = ownership.links == [link] and not link.faults and not link.firsts
-        for entry in notes:
-            _, note, feed = entry
-            if feed is None:
-                yield entry
+        for id, note in notes.items():
+            number = numbers.get(id)
+            if number is None:
+                yield id, note, None
                 continue
-            number, head, ours = feed.number, note >> 1, feed.durable
+            feed = feeds[number]
+            head, ours = note >> 1, feed.durable
             said, before, flag = told[number], values[number], flags[number]
             due = said == NONE and number >= introduced and not flag & MET and number not in pending  # Link.unmet()
             if not (
                 note != DECLINED
-                and head != ours
                 and (said == ours or due)
                 and feed.followed
                 and before != DECLINED
                 and number not in refused
                 and number not in news
             ):
-                yield entry
+                yield id, note, feed
                 continue
             if not note & 1:
                 flags[number] = flag | WANTS
@@ -65,7 +65,7 @@ class Bulk:
                     ready[number] = None
                     room.woken[link] = None
             elif flag & (WANTS | ANNOUNCED) or cursor[number] > head or number in ready:
-                yield entry
+                yield id, note, feed
                 continue
             if before != head:
                 put(number, head)
@@ -77,7 +77,11 @@ class Bulk:
                     ownership.queue(feed, link, now)
                 else:
                     evaluate(feed, now)
-            if not open_flags[number]:
+            if head == ours == said:
+                if open_flags[number]:
+                    differing.discard(number)
+                    room.check_synced(link)
+            elif not open_flags[number]:
                 if not differing.count:
                     link.open_since = now
                 differing.add(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
@@ -11,7 +11,7 @@ from .actions import Append, Followed, What
 from .bulk import Bulk
 from .clock import NONE
 from .feed import Feed
-from .link import ANNOUNCED, MET, SAY_DECLINE, SAY_LAZY, WANTS, Link
+from .link import ANNOUNCED, SAY_DECLINE, SAY_LAZY, WANTS, Link
 from .note import DECLINED
 from .room import Room
 from .settling import settle
@@ -41,7 +41,7 @@ class Hearing:
             return
         link.statistics.notes_received += len(event.notes)
         notes = settle(room, link, event.notes) if len(event.notes) >= MANY else event.notes
-        for id, note, known in self._bulk.notes(link, self._settled(link, notes)):
+        for id, note, known in self._bulk.notes(link, notes):
             feed = known or self._meet(link, id, note, event.notes)
             if feed is None:
                 continue
@@ -52,59 +52,6 @@ class Hearing:
             else:
                 self._unwanted(link, feed, note)
             room.track(link, feed)
-
-    def _settled(self, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
-        """Take what decides nothing, which is most of any handshake, at a fifth of what the rules cost; yield the rest.
-
-        With the feed, if it is known.
-
-        Lazy notes about feeds on which nobody is ahead, that say just what we hold and have said, or are about to, and
-        that no others have followed in this session:
-        :meth:`_note` and :meth:`Room.track` would do with them what is done here, and nothing else.
-        """
-        room = self._room
-        numbers, feeds = room.numbers, room.feeds
-        told, heard, flags, refused, pending = link.told, link.heard, link.flags, link.refused, link.pending
-        news, cursor = link.news, link.cursor
-        differing, open_flags, introduced = link.open, link.open.flags, link.introduced
-        changed: list[int] = []
-        heads: list[int] = []
-        for id, note in notes.items():
-            number = numbers.get(id)
-            if number is None:
-                yield id, note, None
-                continue
-            feed = feeds[number]
-            head, said = note >> 1, told[number]
-            if not (
-                note & 1
-                and feed.durable == head == feed.accepted >= feed.highest
-                and feed.followed
-                and heard[number] != DECLINED
-                and not flags[number] & (WANTS | ANNOUNCED)
-                and cursor[number] <= head
-                and number not in refused
-                and number not in news
-            ):
-                yield id, note, feed
-            elif said == head:
-                changed.append(number)
-                heads.append(head)
-                if open_flags[number]:
-                    open_flags[number] = 0
-                    differing.count -= 1
-                    if not differing.count:
-                        room.check_synced(link)
-            elif said == NONE and number >= introduced and not flags[number] & MET and number not in pending:
-                changed.append(number)
-                heads.append(head)
-                if not differing.count:
-                    link.open_since = room.now
-                differing.add(number)
-            else:
-                yield id, note, feed
-        if changed:
-            link.memory.heard.put_all(changed, heads)
 
     def _meet(self, link: Link, id: FeedId, note: int, named: Iterable[FeedId]) -> Feed | None:
         """A feed never heard of, and the others that the frame names: each session makes room for all of them at once.

@@ -29,8 +29,11 @@ Heard = tuple[FeedId, int, Feed | None]
 class Ruled:
     """In place of :class:`~ebt_trio.core.bulk.Bulk`: everything goes by the rules."""
 
-    def notes(self, link: Link, notes: Iterable[Heard]) -> Iterator[Heard]:
-        return iter(notes)
+    def __init__(self, core: Replicator) -> None:
+        self._known = core._room.known
+
+    def notes(self, link: Link, notes: Mapping[FeedId, int]) -> Iterator[Heard]:
+        return ((id, note, self._known(id)) for id, note in notes.items())
 
     def acks(self, link: Link, acks: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int]]:
         return iter(acks.items())
@@ -54,7 +57,7 @@ def by_the_rules(core: Replicator) -> None:
             ownership.leave(feed, link, now)
 
     hearing: Any = core._handlers[ev.NotesReceived]
-    hearing.__self__._bulk = Ruled()
+    hearing.__self__._bulk = Ruled(core)
     patched: Any = room
     patched.track_all = track_all
     patched = ownership

@@ -11,9 +11,9 @@ import pytest
 from ebt_trio.core import events as ev
 from ebt_trio.core import hearing, introducing
 from ebt_trio.core.actions import Action, Append, Wake
+from ebt_trio.core.bulk import Bulk
 from ebt_trio.core.config import Config
 from ebt_trio.core.feed import Feed
-from ebt_trio.core.hearing import Hearing
 from ebt_trio.core.link import Link
 from ebt_trio.core.replicator import Replicator
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Run, SessionId
@@ -27,7 +27,7 @@ SESSIONS = [SessionId(1), SessionId(2)]
 PEERS = {SESSIONS[0]: PeerId("f0"), SESSIONS[1]: PeerId("zoe")}
 
 
-def ruled(self: Hearing, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
+def ruled(self: Bulk, link: Link, notes: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int, Feed | None]]:
     """In place of the short way: everything goes by the rules."""
     return ((id, note, self._room.known(id)) for id, note in notes.items())
 
@@ -123,7 +123,7 @@ def agree(short: Walk, long: Walk, snapshot: Snapshot, *, many: int, together: i
         patch.setattr(introducing, "_TOGETHER", together)
         done = short.step()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hearing, "_settled", ruled)
+        patch.setattr(Bulk, "notes", ruled)
         patch.setattr(introducing, "_plain", lambda *_: False)
         assert long.step() == done
     assert snapshot(long.core, SESSIONS) == snapshot(short.core, SESSIONS)
