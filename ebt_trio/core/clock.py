@@ -106,8 +106,7 @@ class PeerClock:
         :param numbers: a range if they follow each other, as in :mod:`.columns`
         """
         if taken(self.values, numbers) != nothing(len(numbers)):
-            for number, value in zip(numbers, values, strict=True):
-                self.put(number, value)
+            self._put_each(numbers, values)
             return
         fill(self.values, numbers, values)
         mark(self.stale, numbers, 1)
@@ -119,6 +118,27 @@ class PeerClock:
             changes[::_CHANGE] = array("q", last)
             changes[2::_CHANGE] = array("q", values[-LOG_LENGTH:])
             log.extend(changes)
+            if len(log) > _LOG_ROOM:
+                del log[: -_CHANGE * LOG_LENGTH]
+
+    def _put_each(self, numbers: Sequence[int], values: Sequence[int]) -> None:
+        """:meth:`put` in a loop, without a call for each."""
+        column, unsaved, stale, outdated = self.values, self._unsaved, self.stale, self._outdated
+        changes: list[int] = []
+        for number, value in zip(numbers, values, strict=True):
+            old = column[number]
+            if old == value:
+                continue
+            column[number] = value
+            unsaved[number] = 1
+            if not stale[number]:
+                stale[number] = 1
+                if old != NONE:
+                    outdated[number] = old
+            changes += (number, old, value)
+        log = self._log
+        if log is not None:
+            log.extend(array("q", changes))
             if len(log) > _LOG_ROOM:
                 del log[: -_CHANGE * LOG_LENGTH]
 

@@ -75,16 +75,29 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flu
         link.ready_acks.update(dict.fromkeys(link.owed))
         link.owed.clear()
         link.deadline = link.earliest()
+    told, heard, refused = link.told, link.heard, link.refused
     acks: dict[FeedId, int] = {}
-    for number in list(islice(link.ready_acks, limit)):  # from its start again and again, each costs more
-        del link.ready_acks[number]
+    numbers: list[int] = []
+    for number in _first_of(link.ready_acks, limit):
         feed = feeds[number]
-        if link.shares(feed) and 0 <= link.told[number] != feed.durable:
+        if 0 <= told[number] != feed.durable and feed.followed and heard[number] != DECLINED and number not in refused:
             acks[feed.id] = feed.durable
-            said.append(number)
-            link.memory.told.put(number, feed.durable)
+            numbers.append(number)
+    link.memory.told.put_all(numbers, list(acks.values()))
+    said += numbers
     link.statistics.acks_sent += len(acks)
     return acks
+
+
+def _first_of(things: dict[int, None], limit: int) -> list[int]:
+    """Take so many from the start, all at once: one by one, each would look through the gaps of those before it."""
+    numbers = list(islice(things, limit))
+    if len(numbers) == len(things):
+        things.clear()
+    else:
+        for number in numbers:
+            del things[number]
+    return numbers
 
 
 def _ranges(link: Link, feeds: Sequence[Feed]) -> list[Range]:

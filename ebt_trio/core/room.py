@@ -245,12 +245,10 @@ class Room:
                 self.tell(link, feed)
             else:
                 self.owe(link, feed)
-        soon = self.now + ACKS_TOGETHER * self.config.ack_delay
-        for number in _expired(link.owed, soon) if link.owed and next(iter(link.owed.values())) <= self.now else ():
-            feed = self.feeds[number]
-            if link.told[number] < feed.durable and link.shares(feed):
-                link.ready_acks[number] = None
-                self.woken[link] = None
+        if link.owed and next(iter(link.owed.values())) <= self.now:
+            soon = self.now + ACKS_TOGETHER * self.config.ack_delay
+            link.ready_acks.update(dict.fromkeys(_expired(link.owed, soon)))
+            self.woken[link] = None
         for number in _expired(link.retries, self.now) if link.retries else ():
             link.ready[number] = None
             self.woken[link] = None
@@ -319,6 +317,9 @@ def _expired(held: dict[int, float], now: float) -> list[int]:
         if due > now:
             break
         expired.append(number)
-    for number in expired:
-        del held[number]
+    if len(expired) == len(held):
+        held.clear()
+    else:
+        for number in expired:
+            del held[number]
     return expired
