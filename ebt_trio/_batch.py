@@ -55,7 +55,7 @@ class Batch:
         """
         :param sizes: bytes per feed with what is on its way into the store; filled as needed
         """
-        self._planned: list[Planned] = []
+        self._planned: list[Planned | Receive] = []
         self._me = me
         self._sizes = sizes
         self._core = core
@@ -67,7 +67,7 @@ class Batch:
         self._newest: dict[FeedId, Run] = {}
         self._is_simple = not format.needs_previous and limits.feed_bytes is None
 
-    def begin(self) -> list[Planned]:
+    def begin(self) -> list[Planned | Receive]:
         """For the next commit; what is planned from here on comes into the list."""
         self._planned = []
         self._newest.clear()
@@ -83,7 +83,7 @@ class Batch:
             if not isinstance(job, Receive) or not self._is_simple or self._forks:
                 yield job
                 continue
-            run = job.action.run
+            run = job.run
             before = newest.get(run.feed)
             if run.first != (durable(run.feed) if before is None else before.last) + 1:
                 yield job
@@ -95,7 +95,8 @@ class Batch:
                 continue
             job.attempts += 1
             newest[run.feed] = run
-            planned.append(Planned(run, job, len(run.payloads)))
+            job.new = len(run.payloads)
+            planned.append(job)
 
     async def receive(self, job: Receive) -> bool:
         """False: all of it is stored already, by another process.
@@ -105,12 +106,12 @@ class Batch:
         :raises OutOfPlace: what comes before it was refused
         :raises StoreError: what it has to be compared with cannot be read
         """
-        run = job.action.run
+        run = job.run
         head = self._head(run.feed)
         if run.first > head + 1 and not (run.late and head == 0):
             raise OutOfPlace(f"feed {run.feed}: expected sequence {head + 1} next, got {run.first}; not stored")
         if self._forks:
-            self._forks.check_run(run, job.action.session)
+            self._forks.check_run(run, job.session)
         if self._format.needs_previous and run.first <= head:  # another process has moved our head meanwhile
             await self._forks.check_held(run)
             run = _behind(run, head)

@@ -89,7 +89,7 @@ class Commits:
     async def receive(self, appends: Sequence[Append]) -> Arrival:
         """The core wants this stored. Await the arrival's ``done``, or don't: nothing here waits, nor is cancelled."""
         arrival = Arrival(len(appends))
-        jobs = [Receive(action, arrival) for action in appends]
+        jobs = [Receive(action.session, action.run, arrival) for action in appends]
         if self._is_free:
             await self._commit(jobs)
         else:
@@ -220,7 +220,7 @@ class Commits:
                 case Receive():
                     job.attempts += 1
                     if not await batch.receive(job):
-                        feed = job.action.run.feed
+                        feed = job.run.feed
                         self._received([job], [(feed, self._core.durable(feed))])
                 case Write():
                     job.attempts += 1
@@ -241,14 +241,14 @@ class Commits:
                 job.finish(exc)
 
     def _settle(
-        self, planned: Sequence[Planned], outcomes: Sequence[FeedHead | StoreError]
+        self, planned: Sequence[Planned | Receive], outcomes: Sequence[FeedHead | StoreError]
     ) -> Sequence[Write | Receive]:
         """Tell the core, all it has asked for at once, and who waits. Returns those whose sequences were taken."""
         conflicts: list[Write | Receive] = []
         received: list[Receive] = []
         heads: list[tuple[FeedId, int]] = []
         for plan, outcome in zip(planned, outcomes, strict=True):
-            run, job = plan.run, plan.job
+            run, job = plan.run, plan if isinstance(plan, Receive) else plan.job
             if isinstance(outcome, StoreError):
                 if isinstance(outcome, SequenceGap) and not isinstance(job, Add) and job.attempts < MAX_ATTEMPTS:
                     conflicts.append(job)
@@ -288,16 +288,15 @@ class Commits:
             job.arrival.finish_one()
 
     def _refused(self, job: Receive, exc: Exception) -> None:
-        action = job.action
-        feed = action.run.feed
+        feed = job.run.feed
         self._sizes.pop(feed, None)
         blame = AppendError.STORE if isinstance(exc, StoreError) else AppendError.INVALID
         if isinstance(exc, OutOfPlace) or (
-            isinstance(exc, ForkDetected) and self._has_forked(exc, action.run, action.session)
+            isinstance(exc, ForkDetected) and self._has_forked(exc, job.run, job.session)
         ):
             blame = AppendError.DROPPED
         held = self._core.durable(feed)
-        self._handle(AppendFailed(action.session, feed, held, blame, str(exc)))
+        self._handle(AppendFailed(job.session, feed, held, blame, str(exc)))
         job.arrival.finish_one()
 
     def _has_forked(self, exc: ForkDetected, run: Run, session: SessionId) -> bool:
@@ -314,7 +313,7 @@ class Commits:
 
     async def _look_again(self, conflicts: Sequence[Write | Receive]) -> None:
         """Another process has appended to these feeds meanwhile: our messages, and our peers', come behind its."""
-        feeds = dict.fromkeys(job.action.run.feed if isinstance(job, Receive) else job.feed for job in conflicts)
+        feeds = dict.fromkeys(job.run.feed if isinstance(job, Receive) else job.feed for job in conflicts)
         if any(job.attempts > 3 for job in conflicts):
             await trio.sleep(random.uniform(0, CONFLICT_PAUSE))  # two in step would collide again and again
         try:

@@ -8,8 +8,7 @@ from typing import Any
 
 import trio
 
-from .core.actions import Append
-from .core.types import FeedId, Run
+from .core.types import FeedId, Run, SessionId
 
 __all__ = ["Add", "Arrival", "Asked", "Flush", "Job", "Receive", "Write"]
 
@@ -32,9 +31,12 @@ class Arrival:
 class Receive:
     """A run that a peer has sent. Its outcome goes to the core; nobody can withdraw it."""
 
-    action: Append
+    session: SessionId
+    run: Run
     arrival: Arrival
     attempts: int = 0
+    new: int = 0
+    """How many of its messages are new, where all of it is to be stored as it is."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

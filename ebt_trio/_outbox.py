@@ -18,7 +18,8 @@ def portions(entries: Mapping[FeedId, int], max_frame: int) -> Iterator[Mapping[
     """Maps that fit a frame each, in order; none if there are no entries."""
     if not entries:
         return
-    if len(entries) * _ENTRY + len("".join(entries).encode()) <= max_frame - _AROUND:
+    feeds = "".join(entries)
+    if len(entries) * _ENTRY + (len(feeds) if feeds.isascii() else len(feeds.encode())) <= max_frame - _AROUND:
         yield entries  # the usual case, also for the 10,000 notes of a handshake
         return
     portion: dict[FeedId, int] = {}

@@ -186,7 +186,7 @@ def run_size(feed: FeedId, count: int, payload_bytes: int) -> int:
 
     The sum over several runs is at least the size of the frame that has them all.
     """
-    return 24 + len(feed.encode()) + 5 * count + payload_bytes
+    return 24 + (len(feed) if feed.isascii() else len(feed.encode())) + 5 * count + payload_bytes
 
 
 def decode(data: bytes, limits: Limits) -> Frame:
@@ -299,7 +299,7 @@ def _feeds(reader: Reader, limits: Limits, lowest: int, highest: int) -> dict[Fe
     if set(map(type, entries)) != {str} or set(map(type, entries.values())) != {int}:
         names = sorted({f"{type(feed).__name__}: {type(value).__name__}" for feed, value in entries.items()})
         raise reader.malformed("a map of texts and integers", ", ".join(names))
-    if not min(map(len, entries)):
+    if "" in entries:
         raise reader.malformed("feeds with an id", "an empty one")
     if max(map(len, entries)) > limits.feed_id // 4:  # a character has at most 4 bytes
         for feed in entries:

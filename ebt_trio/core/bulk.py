@@ -126,8 +126,7 @@ class Bulk:
                 yield run
                 continue
             feed = feeds[number]
-            first, payloads = run.first, run.payloads
-            count = len(payloads)
+            first, count = run.first, len(run.payloads)
             last = first + count - 1
             mark = feed.mark_link
             if not (
@@ -147,7 +146,8 @@ class Bulk:
             link.count_delivery(count, now)
             feed.accepted = last
             feed.inflight += 1
-            actions.append(Append(session, Run(feed.id, first, payloads)))
+            run.feed = feed.id  # which is there anyway
+            actions.append(Append(session, run))
             feed.since = feed.progressed = now
             if not feed.failing:
                 feed.asked_again = False

@@ -83,8 +83,9 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flu
         if 0 <= told[number] != feed.durable and feed.followed and heard[number] != DECLINED and number not in refused:
             acks[feed.id] = feed.durable
             numbers.append(number)
-    link.memory.told.put_all(numbers, list(acks.values()))
-    said += numbers
+    if numbers:
+        link.memory.told.put_all(numbers, list(acks.values()))
+        said += numbers
     link.statistics.acks_sent += len(acks)
     return acks
 
@@ -132,7 +133,9 @@ def commit(link: Link, feed: Feed, first: int, count: int) -> bool:
         not count
         or not link.flags[number] & WANTS
         or link.cursor[number] != first - 1
-        or not link.shares(feed)
+        or not feed.followed  # as in Link.shares()
+        or link.heard[number] == DECLINED
+        or number in link.refused
         or link.pending.get(number) is SAY_DECLINE
     ):
         return False

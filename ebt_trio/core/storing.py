@@ -35,8 +35,10 @@ class Storing:
 
     def appended(self, event: ev.Appended) -> None:
         room = self._room
+        numbers, feeds = room.numbers, room.feeds
         for id, head in event.heads:
-            feed = room.intern(id)
+            number = numbers.get(id)
+            feed = room.intern(id) if number is None else feeds[number]
             feed.inflight -= 1
             if feed.failing:
                 feed.failing = 0

@@ -46,7 +46,7 @@ class Timers(Generic[T]):
         """When the next thing is due, in earnest."""
         queue, heap = self._queue, self._heap
         while queue or heap:
-            queued = self._is_queued
+            queued = not heap or bool(queue and queue[0] < heap[0])
             time, _, thing = queue[0] if queued else heap[0]
             if thing.armed == time:
                 due = thing.deadline
@@ -65,7 +65,7 @@ class Timers(Generic[T]):
         """Each thing that is due by ``now``; armed again when the next is asked for, and not before."""
         queue, heap = self._queue, self._heap
         while queue or heap:
-            queued = self._is_queued
+            queued = not heap or bool(queue and queue[0] < heap[0])
             time, _, thing = queue[0] if queued else heap[0]
             if time > now:
                 break
@@ -80,8 +80,3 @@ class Timers(Generic[T]):
                 yield thing
             thing.armed = None
             self.arm(thing)
-
-    @property
-    def _is_queued(self) -> bool:
-        """The first of all is in the queue."""
-        return not self._heap or bool(self._queue and self._queue[0] < self._heap[0])
