@@ -146,6 +146,8 @@ int rmdir(const char *path) { REAL(rmdir); CHANGES(concerns(path), real(path), R
 int mkdir(const char *path, mode_t mode) { REAL(mkdir); CHANGES(concerns(path), real(path, mode), MKDIR, -1, 0, path, NULL, 0); }
 int rename(const char *old, const char *new) { REAL(rename); CHANGES(concerns(new), real(old, new), RENAME, -1, 0, old, new, strlen(new)); }
 int link(const char *old, const char *new) { REAL(link); CHANGES(concerns(new), real(old, new), LINK, -1, 0, old, new, strlen(new)); }
+/* what os.link calls since Python 3.14 */
+int linkat(int from, const char *old, int to, const char *new, int flags) { REAL(linkat); CHANGES(concerns(new), real(from, old, to, new, flags), LINK, -1, 0, old, new, strlen(new)); }
 
 static int synced(int fd) {
     pthread_mutex_lock(&lock);
