@@ -93,8 +93,8 @@ class Reader:
     def size(self, feed: FeedId) -> int:
         found: int = self.connection.execute(
             "SELECT coalesce(sum(length(payload)), 0) FROM feeds JOIN messages"
-            " ON id >= number << ?1 AND id < (number + 1) << ?1 WHERE feed = ?2",
-            (NUMBER_SHIFT, feed),
+            " ON id >= number << :shift AND id < (number + 1) << :shift WHERE feed = :feed",
+            {"shift": NUMBER_SHIFT, "feed": feed},
         ).fetchone()[0]
         return found
 

@@ -185,9 +185,9 @@ class Writer:
             self._drop_peers(keep_peers)
             if follows or blocks or forks or change.forget:
                 self.connection.execute(
-                    "UPDATE store SET tick = ?1, follows = iif(?2, ?1, follows), blocks = iif(?3, ?1, blocks),"
-                    " forks = iif(?4, ?1, forks)",
-                    (tick, follows, blocks, forks),
+                    "UPDATE store SET tick = :tick, follows = iif(:follows, :tick, follows),"
+                    " blocks = iif(:blocks, :tick, blocks), forks = iif(:forks, :tick, forks)",
+                    {"tick": tick, "follows": follows, "blocks": blocks, "forks": forks},
                 )
             else:
                 tick -= 1  # nothing that concerns other processes

@@ -100,6 +100,12 @@ def test_the_core_has_no_randomness_of_its_own() -> None:
         assert not re.search(r"\brandom\.\w|\bRandom\(", path.read_text(encoding="utf-8")), name(path)
 
 
+def test_no_parameter_of_sql_has_a_number() -> None:
+    """With a sequence, ``?1`` is a DeprecationWarning in Python 3.12.0 to 3.12.3; ``?`` and ``:name`` are not."""
+    for path in (LIBRARY / "stores").glob("*.py"):
+        assert not re.search(r"\?\d", path.read_text(encoding="utf-8")), name(path)
+
+
 @pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=name)
 def test_the_library_reaches_transports_through_entry_points_only(path: Path) -> None:
     assert not [module for module in imports(path) if module.partition(".")[0] == "ebt_transports"]
