@@ -82,6 +82,8 @@ def source_of(address: str) -> str:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return host
-    if found.version == 6 and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, _SITE), strict=False))
-    return str(found.ipv4_mapped if found.version == 6 else found)
+    if not isinstance(found, ipaddress.IPv6Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, _SITE), strict=False))
