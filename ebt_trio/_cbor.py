@@ -1,4 +1,4 @@
-"""Taking a frame apart: a strict reader of the CBOR subset that frames are made of (RFC 8949).
+"""Taking a frame apart: a strict reader of the CBOR subset that frames are made of (RFC 8949); putting runs together.
 
 The heads of containers are read here, one by one, so that nothing is built before it is known to be wanted; only their
 flat contents, which cannot cost much whatever the bytes say, are left to cbor2.
@@ -6,6 +6,7 @@ flat contents, which cannot cost much whatever the bytes say, are left to cbor2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, Final
 
@@ -36,6 +37,44 @@ _SIMPLE_SIZES: Final = {24: 2, 25: 3, 26: 5, 27: 9}
 
 BULK: int = 16
 """From this many byte strings on cbor2 is faster than a loop here."""
+_MANY: Final = 100
+"""Likewise, for those that go out."""
+_READY: Final = 1024
+"""Heads of smaller numbers are made once and for all."""
+
+
+class Heads(dict[int, bytes]):
+    """By number, the heads of items of one major type, in their shortest form (RFC 8949, section 3)."""
+
+    def __init__(self, major: int) -> None:
+        super().__init__()
+        self._initial = major << 5
+        self.update((number, self[number]) for number in range(_READY))
+
+    def __missing__(self, number: int) -> bytes:
+        if number < 24:
+            return bytes((self._initial | number,))
+        log = ((number.bit_length() + 7) // 8 - 1).bit_length()  # of how many bytes it takes: 1, 2, 4 or 8
+        return bytes((self._initial | 24 + log,)) + number.to_bytes(1 << log, "big")
+
+
+UINT_HEADS: Final = Heads(UINT)
+BYTES_HEADS: Final = Heads(BYTES)
+ARRAY_HEADS: Final = Heads(ARRAY)
+_TEXT_HEADS: Final = Heads(TEXT)
+
+
+def put_run(parts: list[bytes], feed: str, first: int, payloads: Sequence[bytes]) -> None:
+    """Append the bytes of ``[feed, first, payloads]``, in pieces: for a few payloads in half the time of cbor2."""
+    text, count, heads = feed.encode(), len(payloads), BYTES_HEADS
+    parts += (b"\x83", _TEXT_HEADS[len(text)], text, UINT_HEADS[first])
+    if count > _MANY:
+        parts.append(cbor2.dumps(payloads if isinstance(payloads, (list, tuple)) else list(payloads)))
+        return
+    parts.append(ARRAY_HEADS[count])
+    for payload in payloads:
+        parts.append(heads[len(payload)])
+        parts.append(payload)
 
 
 class Reader:

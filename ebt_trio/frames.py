@@ -14,7 +14,7 @@ from typing import Final
 
 import cbor2
 
-from ._cbor import ARRAY, MAP, UINT, Reader
+from ._cbor import ARRAY, ARRAY_HEADS, MAP, UINT, UINT_HEADS, Reader, put_run
 from .core.types import MAX_SEQUENCE, FeedId, PeerId, Run
 from .errors import ByeCode, FrameTooLarge, HandshakeError, LocalProtocolError, RemoteProtocolError
 from .framing import FrameSplitter, byte_string_head, wrap
@@ -143,16 +143,16 @@ def encode(frame: Frame) -> bytes:
     """
     match frame:
         case Messages(runs):
-            items: list[object] = [Kind.MESSAGES.value]
-            for run in runs:
-                payloads = run.payloads
-                if not payloads:
-                    raise LocalProtocolError(f"expected at least one payload in a run of {run.feed!r}, got none")
-                items.append((run.feed, run.first, payloads if isinstance(payloads, (list, tuple)) else list(payloads)))
             if not runs:
                 raise LocalProtocolError("expected at least one run for a MESSAGES frame, got none")
+            parts = [ARRAY_HEADS[len(runs) + 1], UINT_HEADS[Kind.MESSAGES.value]]
+            for run in runs:
+                if not run.payloads:
+                    raise LocalProtocolError(f"expected at least one payload in a run of {run.feed!r}, got none")
+                put_run(parts, run.feed, run.first, run.payloads)
+            return b"".join(parts)
         case Notes(notes):
-            items = [Kind.NOTES.value, notes]
+            items: list[object] = [Kind.NOTES.value, notes]
         case Ack(acks):
             items = [Kind.ACK.value, acks]
         case Start(firsts):

@@ -5,6 +5,7 @@ Sans-IO. :func:`wrap` is what to send; :class:`FrameSplitter` finds the frames i
 
 from __future__ import annotations
 
+from ._cbor import BYTES_HEADS
 from .errors import ByeCode, FrameTooLarge, RemoteProtocolError
 
 __all__ = ["FrameSplitter", "byte_string_head", "wrap"]
@@ -15,15 +16,7 @@ _LENGTH_BYTES = {0x58: 1, 0x59: 2, 0x5A: 4, 0x5B: 8}
 
 def byte_string_head(length: int) -> bytes:
     """The head of a CBOR byte string of ``length`` bytes, in its shortest form: what precedes a frame on a stream."""
-    if length < 24:
-        return bytes((0x40 + length,))
-    if length < 1 << 8:
-        return bytes((0x58, length))
-    if length < 1 << 16:
-        return b"\x59" + length.to_bytes(2, "big")
-    if length < 1 << 32:
-        return b"\x5a" + length.to_bytes(4, "big")
-    return b"\x5b" + length.to_bytes(8, "big")
+    return BYTES_HEADS[length]
 
 
 def wrap(frame: bytes) -> bytes:

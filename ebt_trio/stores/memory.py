@@ -6,7 +6,7 @@ import secrets
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -29,17 +29,15 @@ _LEAST_ROWS = 1_000
 class _ByFeed(Generic[T]):
     """Something per feed, with pages in the order of the feeds; sorted again only after feeds have come or gone."""
 
-    __slots__ = ("_order", "_values")
+    __slots__ = ("_order", "_values", "get")
 
     def __init__(self) -> None:
         self._values: dict[FeedId, T] = {}
+        self.get = self._values.get
         self._order: list[FeedId] | None = []
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def get(self, feed: FeedId) -> T | None:
-        return self._values.get(feed)
 
     def put(self, feed: FeedId, value: T) -> None:
         if feed not in self._values:
@@ -61,7 +59,7 @@ class _ByFeed(Generic[T]):
 @dataclass(slots=True)
 class _Feed:
     first: int
-    payloads: list[bytes] = field(default_factory=list[bytes])
+    payloads: list[bytes]
 
 
 class MemoryStore(Store):
@@ -121,9 +119,10 @@ class MemoryStore(Store):
             if skip == len(run.payloads):
                 return held
         if stored is None:
-            stored = _Feed(run.first)
+            stored = _Feed(run.first, list(run.payloads))  # nothing is passed over
             self._feeds.put(run.feed, stored)
-        stored.payloads.extend(run.payloads[skip:] if skip else run.payloads)
+        else:
+            stored.payloads.extend(run.payloads[skip:] if skip else run.payloads)
         return FeedHead(run.feed, stored.first, last)
 
     async def read(self, ranges: Sequence[Range], max_bytes: int) -> Sequence[Sequence[bytes]]:

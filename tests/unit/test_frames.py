@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import tracemalloc
+from random import Random
 from typing import Any
 
 import cbor2
 import pytest
 
-from ebt_trio.core.types import FeedId, PeerId, Run
+from ebt_trio.core.types import MAX_SEQUENCE, FeedId, PeerId, Run
 from ebt_trio.errors import ByeCode, FrameTooLarge, HandshakeError, LocalProtocolError, RemoteProtocolError
 from ebt_trio.frames import (
     Ack,
     FrameSplitter,
     Hello,
+    Kind,
     Messages,
     Notes,
     Ping,
@@ -230,6 +232,22 @@ def test_encoding_refuses_what_no_peer_would_take() -> None:
         encode(Messages([Run(ALICE, 1, [b"x"]), Run(ALICE, 2, [])]))
     with pytest.raises(LocalProtocolError, match="got 65"):
         encode(Unknown(65))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_are_encoded_as_cbor2_would(seed: int) -> None:
+    random = Random(seed)
+    sizes = [0, 1, 23, 24, 255, 256, 5000, 65_535, 65_536]
+    runs = [
+        Run(
+            FeedId("é" * random.choice([1, 12, 127])),
+            random.choice([1, 23, 24, 2**32, MAX_SEQUENCE]),
+            [random.randbytes(random.choice(sizes)) for _ in range(random.choice([1, 23, 24, 300]))],
+        )
+        for _ in range(random.randrange(1, 40))
+    ]
+    plain = [[run.feed, run.first, run.payloads] for run in runs]
+    assert encode(Messages(runs)) == cbor2.dumps([Kind.MESSAGES.value, *plain])
 
 
 def test_any_sequence_of_payloads_can_be_encoded() -> None:
