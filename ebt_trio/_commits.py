@@ -38,7 +38,7 @@ Reporter = Callable[[What, SessionId | None, FeedId | None, str], None]
 class Commits:
     """Takes everything that is to be written, and writes what has gathered: one transaction for all messages.
 
-    - Every Append of the core gets exactly one outcome, whatever became of the session that it came from.
+    - Every run that the core wants appended gets exactly one outcome, whatever became of the session that it came from.
     - One bad run never fails the others.
     - A failing store never ends this task: whoever waits is told, and what must not be lost is tried again.
     - Follows, blocks and deletions are written in order by the next commit; peers' clocks every few seconds.
@@ -86,10 +86,10 @@ class Commits:
 
     # -- for others -------------------------------------------------------------------------------------------------
 
-    async def receive(self, appends: Sequence[Append]) -> Arrival:
+    async def receive(self, wanted: Append) -> Arrival:
         """The core wants this stored. Await the arrival's ``done``, or don't: nothing here waits, nor is cancelled."""
-        arrival = Arrival(len(appends))
-        jobs = [Receive(action.session, action.run, arrival) for action in appends]
+        arrival, session = Arrival(len(wanted.runs)), wanted.session
+        jobs = [Receive(session, run, arrival) for run in wanted.runs]
         if self._is_free:
             await self._commit(jobs)
         else:

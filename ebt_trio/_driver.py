@@ -171,10 +171,10 @@ class Driver:
     def new_session_id(self) -> SessionId:
         return SessionId(next(self._numbers))
 
-    def handle(self, event: Event) -> list[Append]:
+    def handle(self, event: Event) -> Append | None:
         """Let the core take an event in, and do what it says. Returns what it wants stored: only messages cause that,
         and who brings them hands it to :attr:`commits`."""
-        appends: list[Append] = []
+        wanted: Append | None = None
         closes: list[Close] = []
         for action in self.core.handle(event, trio.current_time()):
             match action:
@@ -182,7 +182,7 @@ class Driver:
                     if (found := self.sessions.get(session)) is not None:
                         found.wake()
                 case Append():
-                    appends.append(action)
+                    wanted = action
                 case Report():
                     self.events.publish(action)
                 case Close():
@@ -198,7 +198,7 @@ class Driver:
         for close in closes:  # last, since they bring further events
             if (found := self.sessions.get(close.session)) is not None:
                 found.close(close.code, close.text)
-        return appends
+        return wanted
 
     def _tell_observers(self, event: Event) -> None:
         match event:

@@ -246,8 +246,8 @@ class Reader:
             arrivals: list[Arrival] = []
             for start in range(0, len(runs), AT_ONCE):
                 event = MessagesReceived(self._session, runs[start : start + AT_ONCE])
-                if appends := self._driver.handle(event):
-                    arrivals.append(await self._driver.commits.receive(appends))
+                if wanted := self._driver.handle(event):
+                    arrivals.append(await self._driver.commits.receive(wanted))
                 if start:
                     await self._in_line()
             for arrival in arrivals:

@@ -11,13 +11,13 @@ from .types import FeedId, PeerId, Range, Run, SessionId
 
 @dataclass(slots=True)
 class Append:
-    """Check ``run`` and store it, then say so with :class:`~.events.Appended` or :class:`~.events.AppendFailed`.
+    """Check each run and store it, then say so with :class:`~.events.Appended` or :class:`~.events.AppendFailed`.
 
-    Exactly one of the two for every Append, whatever happens to the session meanwhile.
+    Exactly one of the two for every run, whatever happens to the session meanwhile.
     """
 
     session: SessionId
-    run: Run
+    runs: Sequence[Run]
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from .actions import Append
 from .clock import NONE
 from .feed import CLAIMED, IDLE, Feed
 from .link import ANNOUNCED, MET, WANTS, Link
@@ -114,12 +113,12 @@ class Bulk:
                 if not differing.count:
                     room.check_synced(link)
 
-    def runs(self, link: Link, runs: Iterable[Run]) -> Iterator[Run]:
-        """Take what comes next of feeds from their owner, as it has claimed."""
+    def runs(self, link: Link, runs: Iterable[Run], accepted: list[Run]) -> Iterator[Run]:
+        """Take what comes next of feeds from their owner, as it has claimed; it is to be stored."""
         room = self._room
-        ownership, actions, now = room.ownership, room.actions, room.now
+        ownership, now = room.ownership, room.now
         numbers, feeds, values, refused = room.numbers, room.feeds, link.heard, link.refused
-        statistics, session, patience = link.statistics, link.session, ownership.patience
+        statistics, patience = link.statistics, ownership.patience
         for run in runs:
             number = numbers.get(run.feed)
             if number is None:
@@ -147,7 +146,7 @@ class Bulk:
             feed.accepted = last
             feed.inflight += 1
             run.feed = feed.id  # which is there anyway
-            actions.append(Append(session, run))
+            accepted.append(run)
             feed.since = feed.progressed = now
             if not feed.failing:
                 feed.asked_again = False

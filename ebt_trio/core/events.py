@@ -129,7 +129,7 @@ class Stored:
 
 @dataclass(slots=True)
 class Appended:
-    """The store has done so many :class:`~.actions.Append`: one per entry, feed and up to where it is durable now."""
+    """The store has taken so many runs of an :class:`~.actions.Append`: per entry feed, and up to where it is durable."""
 
     heads: Sequence[tuple[FeedId, int]]
 
@@ -145,7 +145,7 @@ class AppendError(Enum):
 
 @dataclass(slots=True)
 class AppendFailed:
-    """The store has not done an :class:`~.actions.Append`; it holds the feed up to ``head`` (0: nothing)."""
+    """The store has not taken a run of an :class:`~.actions.Append`; it holds the feed up to ``head`` (0: nothing)."""
 
     session: SessionId
     feed: FeedId

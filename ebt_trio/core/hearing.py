@@ -196,7 +196,8 @@ class Hearing:
         link = room.usable.get(event.session)
         if link is None:
             return
-        for run in self._bulk.runs(link, event.runs):
+        accepted: list[Run] = []
+        for run in self._bulk.runs(link, event.runs, accepted):
             count = len(run.payloads)
             link.statistics.messages_received += count
             link.count_delivery(count, room.now)
@@ -204,10 +205,12 @@ class Hearing:
             if feed is None or not feed.followed or feed.number in link.refused:
                 link.statistics.unwanted += count
                 continue
-            self._run(link, feed, run)
+            self._run(link, feed, run, accepted)
             room.track(link, feed)
+        if accepted:
+            room.actions.append(Append(link.session, accepted))
 
-    def _run(self, link: Link, feed: Feed, run: Run) -> None:
+    def _run(self, link: Link, feed: Feed, run: Run, accepted: list[Run]) -> None:
         room, ownership, now = self._room, self._room.ownership, self._room.now
         heard, last = link.heard[feed.number], run.last
         if heard != DECLINED and last > heard:
@@ -228,11 +231,8 @@ class Hearing:
         else:
             known = expected - run.first
             link.statistics.duplicates += known
-            self._accept(link, feed, Run(feed.id, expected, run.payloads[known:] if known else run.payloads))
+            payloads = run.payloads[known:] if known else run.payloads
+            accepted.append(Run(feed.id, expected, payloads, late=feed.empty and feed.floor > 0))
+            feed.accepted = last
+            feed.inflight += 1
             ownership.delivered(feed, link, now)
-
-    def _accept(self, link: Link, feed: Feed, run: Run) -> None:
-        run.late = feed.empty and feed.floor > 0
-        feed.accepted = run.last
-        feed.inflight += 1
-        self._room.actions.append(Append(link.session, run))

@@ -246,9 +246,12 @@ class Room:
             else:
                 self.owe(link, feed)
         if link.owed and next(iter(link.owed.values())) <= self.now:
-            soon = self.now + ACKS_TOGETHER * self.config.ack_delay
-            link.ready_acks.update(dict.fromkeys(_expired(link.owed, soon)))
-            self.woken[link] = None
+            told, durable, feeds = link.told, self.heads.durable, self.feeds
+            expired = _expired(link.owed, self.now + ACKS_TOGETHER * self.config.ack_delay)
+            ready = [number for number in expired if told[number] < durable[number] and link.shares(feeds[number])]
+            if ready:  # what is not news now must not become an ACK of what comes next
+                link.ready_acks.update(dict.fromkeys(ready))
+                self.woken[link] = None
         for number in _expired(link.retries, self.now) if link.retries else ():
             link.ready[number] = None
             self.woken[link] = None

@@ -200,14 +200,8 @@ class SimPeer:
         if isinstance(action, Report):
             self.reports[action.what] += 1
         elif isinstance(action, Append):
-            if action.run.feed not in self.core.follows:
-                raise InvariantBroken(f"consent: {self.id} appends {action.run.feed}, which it does not follow")
-            if self.sim.watch is not None:
-                self.taken.append(action.run)
-            end = self.ends.get(action.session)
-            peer = end.link.other(end).peer.id if end else PeerId("")
-            self._stored_at = max(self._stored_at, self.sim.now + self.sim.store_delay())  # in order
-            self.sim.at(self._stored_at, self._store, self.life, action, peer)
+            for run in action.runs:
+                self._append(action.session, run)
         elif isinstance(action, Close):
             end = self.ends.get(action.session)
             if end is not None:
@@ -215,10 +209,19 @@ class SimPeer:
         elif isinstance(action, Followed):
             self.store.follows[action.feed] = None
 
-    def _store(self, life: int, action: Append, peer: PeerId) -> None:
+    def _append(self, session: SessionId, run: Run) -> None:
+        if run.feed not in self.core.follows:
+            raise InvariantBroken(f"consent: {self.id} appends {run.feed}, which it does not follow")
+        if self.sim.watch is not None:
+            self.taken.append(run)
+        end = self.ends.get(session)
+        peer = end.link.other(end).peer.id if end else PeerId("")
+        self._stored_at = max(self._stored_at, self.sim.now + self.sim.store_delay())  # in order
+        self.sim.at(self._stored_at, self._store, self.life, session, run, peer)
+
+    def _store(self, life: int, session: SessionId, run: Run, peer: PeerId) -> None:
         if life != self.life:
             return  # crashed before the commit
-        run = action.run
         head = None
         error = ev.AppendError.STORE
         if not self.validate(run, peer):
@@ -230,7 +233,7 @@ class SimPeer:
                 self.sim.delivered(self, run.feed, max(before + 1, run.first), head.head)
         if head is None:
             held = self.store.head(run.feed).head
-            self.handle(ev.AppendFailed(action.session, run.feed, held, error, "simulated"))
+            self.handle(ev.AppendFailed(session, run.feed, held, error, "simulated"))
         else:
             self.handle(ev.Appended([(run.feed, head.head)]))
 

@@ -38,7 +38,7 @@ class StepPeer:
         self.batch = batch
         self.instance = b""
         self.core: Replicator
-        self.appends: deque[Append] = deque()
+        self.appends: deque[tuple[SessionId, Run]] = deque()
         """To be finished, in order."""
         self.woken: dict[SessionId, None] = {}
         """To be pumped."""
@@ -65,9 +65,10 @@ class StepPeer:
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Append):
-            if action.run.feed not in self.core.follows:
-                raise InvariantBroken(f"consent: {self.id} appends {action.run.feed}, which it does not follow")
-            self.appends.append(action)
+            for run in action.runs:
+                if run.feed not in self.core.follows:
+                    raise InvariantBroken(f"consent: {self.id} appends {run.feed}, which it does not follow")
+                self.appends.append((action.session, run))
         elif isinstance(action, Wake):
             self.woken[action.session] = None
         elif isinstance(action, Close):
@@ -160,14 +161,13 @@ class StepPeer:
 
     def finish_append(self, now: float, *, fails: bool = False) -> None:
         """The oldest append is durable, or has failed."""
-        append = self.appends.popleft()
-        run = append.run
+        session, run = self.appends.popleft()
         head = None if fails else self.store.append(run)
         if head is not None:
             self.handle(ev.Appended([(run.feed, head.head)]), now)
         else:
             held = self.store.head(run.feed).head
-            self.handle(ev.AppendFailed(append.session, run.feed, held, ev.AppendError.STORE), now)
+            self.handle(ev.AppendFailed(session, run.feed, held, ev.AppendError.STORE), now)
 
 
 def _run(feed: FeedId, first: int, last: int) -> Run:

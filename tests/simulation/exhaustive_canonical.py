@@ -74,7 +74,7 @@ def canonical(peer: StepPeer, *, remember: bool) -> tuple[tuple[Any, ...], Times
         tuple(memories),
         tuple(room.blocked),
         (patience.graft_delay, scale),
-        tuple((append.session, append.run.feed, append.run.first, append.run.last) for append in peer.appends),
+        tuple((session, run.feed, run.first, run.last) for session, run in peer.appends),
         tuple((feed, *peer.store.head(feed)[1:]) for feed in peer.store.feeds),
         tuple(sorted(peer.woken)),
     )

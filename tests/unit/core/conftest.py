@@ -51,7 +51,7 @@ class Bench:
         self.heads: dict[str, int] = dict(have or {})
         self.slow = False
         """Appends wait for :meth:`stored` or :meth:`fails`."""
-        self.appends: deque[Append] = deque()
+        self.appends: deque[tuple[SessionId, Run]] = deque()
         self.appended: list[str] = []
         self.reports: list[Report] = []
         self.closed: list[tuple[str, int]] = []
@@ -75,8 +75,8 @@ class Bench:
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Append):
-            self.appends.append(action)
-            self.appended.append(f"{action.run.feed}:{action.run.first}-{action.run.last}")
+            self.appends += [(action.session, run) for run in action.runs]
+            self.appended += [f"{run.feed}:{run.first}-{run.last}" for run in action.runs]
         elif isinstance(action, Wake):
             self.woken.add(self._label(action.session))
         elif isinstance(action, Close):
@@ -105,18 +105,17 @@ class Bench:
         self.handle(ev.Stored(FeedId(feed), head, first))
 
     def stored(self) -> None:
-        append = self.appends.popleft()
-        feed = append.run.feed
-        self.heads[feed] = max(self.heads.get(feed, 0), append.run.last)
+        _, run = self.appends.popleft()
+        feed = run.feed
+        self.heads[feed] = max(self.heads.get(feed, 0), run.last)
         self.handle(ev.Appended([(feed, self.heads[feed])]))
 
     def disproved(self, label: str, feed: str, detail: str = "by hand") -> None:
         self.handle(ev.Disproved(self._sessions[label], FeedId(feed), detail))
 
     def fails(self, error: ev.AppendError = ev.AppendError.STORE) -> None:
-        append = self.appends.popleft()
-        feed = append.run.feed
-        self.handle(ev.AppendFailed(append.session, feed, self.heads.get(feed, 0), error, "by hand"))
+        session, run = self.appends.popleft()
+        self.handle(ev.AppendFailed(session, run.feed, self.heads.get(run.feed, 0), error, "by hand"))
 
     def up(
         self,

@@ -38,7 +38,7 @@ class Ruled:
     def acks(self, link: Link, acks: Mapping[FeedId, int]) -> Iterator[tuple[FeedId, int]]:
         return iter(acks.items())
 
-    def runs(self, link: Link, runs: Iterable[Run]) -> Iterator[Run]:
+    def runs(self, link: Link, runs: Iterable[Run], accepted: list[Run]) -> Iterator[Run]:
         return iter(runs)
 
 
@@ -159,7 +159,9 @@ class Walk:
 
     def _do(self, event: ev.Event) -> list[Action]:
         actions = self.core.handle(event, self._now)
-        self._runs += [(action.session, action.run) for action in actions if isinstance(action, Append)]
+        for action in actions:
+            if isinstance(action, Append):
+                self._runs += [(action.session, run) for run in action.runs]
         return actions
 
 

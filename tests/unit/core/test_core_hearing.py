@@ -335,7 +335,7 @@ def test_only_the_first_run_is_late(bench: type[Bench]) -> None:
     peer.out("bob")
     peer.slow = True
     peer.hear("bob", "f:8", "f:9")
-    assert [append.run.late for append in peer.appends] == [True, False]
+    assert [run.late for _, run in peer.appends] == [True, False]
 
 
 def test_a_late_start_with_less_than_so_many_begins_at_the_beginning(bench: type[Bench]) -> None:

@@ -48,7 +48,7 @@ class Walk:
         for feed in FEEDS[: self._random.randrange(8)]:
             self.core.handle(ev.Follow(feed), 0.0)
         self._now = 0.0
-        self._appends: list[Append] = []
+        self._appends: list[tuple[SessionId, Run]] = []
 
     def step(self) -> object:
         """One thing; what comes of it. Wakes are left out: one too many changes nothing."""
@@ -99,15 +99,16 @@ class Walk:
 
     def _store(self, actions: list[Action]) -> list[Action]:
         """Now, or later, or not at all."""
-        self._appends += [action for action in actions if isinstance(action, Append)]
+        for action in actions:
+            if isinstance(action, Append):
+                self._appends += [(action.session, run) for run in action.runs]
         while self._appends and self._random.random() < 0.8:
-            append = self._appends.pop(0)
-            feed, last = append.run.feed, append.run.last
+            session, run = self._appends.pop(0)
             if self._random.random() < 0.1:
-                durable, error = self.core.durable(feed), self._random.choice(list(ev.AppendError))
-                actions += self._do(ev.AppendFailed(append.session, feed, durable, error, "by chance"))
+                durable, error = self.core.durable(run.feed), self._random.choice(list(ev.AppendError))
+                actions += self._do(ev.AppendFailed(session, run.feed, durable, error, "by chance"))
             else:
-                actions += self._do(ev.Appended([(feed, last)]))
+                actions += self._do(ev.Appended([(run.feed, run.last)]))
         return actions
 
     def _do(self, event: ev.Event) -> list[Action]:
