@@ -215,7 +215,7 @@ class Writer:
         pieces = await self._read(ranges)
         if not pieces:
             await trio.lowlevel.checkpoint()  # nothing of it could be had, the core knows: never spin on that
-        endable, commit, now = driver.format.endable, driver.core.commit_run, trio.current_time()
+        endable = driver.format.endable
         for feed, first, payloads in pieces:
             while payloads and self._bye is None:
                 fits, size = fitting(feed, payloads, room)
@@ -226,22 +226,30 @@ class Writer:
                         detail = UNSIGNED.format(first=first) if fits else ""
                         driver.handle(TooLarge(self._session, feed, first, detail))
                         break
-                    await self._wire.send(Messages(runs))
-                    runs, room, now = [], self.their_frame, trio.current_time()
+                    await self._send_runs(runs)
+                    runs, room = [], self.their_frame
                     continue
                 if count < fits:
                     taken = taken[:count]
                     size = run_size(feed, count, sum(map(len, taken)))
-                if not commit(self._session, feed, first, count, now):
-                    break
                 runs.append(Run(feed, first, taken))
                 room -= size
+                if count == len(payloads):
+                    break
                 first, payloads = first + count, payloads[count:]
-        driver.rearm()
-        if runs and self._bye is None:
+        if runs:
             began = trio.current_time()
-            await self._wire.send(Messages(runs))
-            self._adapt(trio.current_time() - began)
+            if await self._send_runs(runs):
+                self._adapt(trio.current_time() - began)
+
+    async def _send_runs(self, runs: Sequence[Run]) -> bool:
+        """Send those that are still wanted. False: none is."""
+        runs = self._driver.core.commit_runs(self._session, runs, trio.current_time())
+        self._driver.rearm()
+        if not runs or self._bye is not None:
+            return False
+        await self._wire.send(Messages(runs))
+        return True
 
     def _adapt(self, seconds: float) -> None:
         least, most = BATCHES

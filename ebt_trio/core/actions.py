@@ -86,7 +86,7 @@ class Outgoing:
     ``ping``: send a PING, and say so with :class:`~.events.Pinged`.
 
     ``notes``: one NOTES frame, if not empty. ``final``: the initial notes end here; an empty NOTES follows.
-    ``ranges``: read these from the store, as much as fits, then ask ``commit_run`` for each piece before sending it.
+    ``ranges``: read these from the store, as much as fits, then ask ``commit_runs`` which of them to send.
     """
 
     starts: Mapping[FeedId, int] = field(default_factory=dict[FeedId, int])

@@ -31,7 +31,7 @@ from .progress import FeedStatus, Meter, Progress, SyncWait, feed_status, measur
 from .proving import Proving
 from .room import Room
 from .storing import Storing
-from .types import FeedId, PeerId, PeerKey, Remembered, SessionId
+from .types import FeedId, PeerId, PeerKey, Remembered, Run, SessionId
 
 __all__ = ["Config", "Replicator"]
 
@@ -142,21 +142,27 @@ class Replicator:
         link = self._room.usable.get(session)
         return link is not None and link.has_more
 
-    def commit_run(self, session: SessionId, feed: FeedId, first: int, count: int, now: float) -> bool:
-        """Are these messages, just read, still to be sent? If so they count as sent: put them into the next frame."""
+    def commit_runs(self, session: SessionId, runs: Iterable[Run], now: float) -> list[Run]:
+        """Which of these, just read, are still to be sent? They count as sent: put them into the next frame."""
         room = self._room
-        link, number = room.usable.get(session), room.numbers.get(feed)
-        if link is None or number is None:
-            return False
-        state, told = room.feeds[number], link.told[number]
-        if not commit(link, state, first, count):
-            return False
+        link = room.usable.get(session)
+        if link is None:
+            return []
         room.now = now
-        if link.told[number] != told:  # all of it that Room.track() looks at
-            room.track(link, state)
-        if not link.acks:
-            self._proving.sent(link, state)
-        return True
+        numbers, feeds, told = room.numbers, room.feeds, link.told
+        wanted: list[Run] = []
+        for run in runs:
+            number = numbers.get(run.feed)
+            if number is None:
+                continue
+            feed, before = feeds[number], told[number]
+            if commit(link, feed, run.first, len(run.payloads)):
+                wanted.append(run)
+                if told[number] != before:  # all of it that Room.track() looks at
+                    room.track(link, feed)
+                if not link.acks:
+                    self._proving.sent(link, feed)
+        return wanted
 
     def next_deadline(self) -> float | None:
         """When a Tick is due, or None."""

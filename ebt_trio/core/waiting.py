@@ -44,7 +44,7 @@ class Waiting:
                 if not link.has_room:
                     continue
                 for number in list(islice(link.waiting, AT_ONCE)):
-                    if not link.has_room:
+                    if link.load >= link.window:  # as has_room
                         break
                     del link.waiting[number]
                     again = True

@@ -102,8 +102,8 @@ class End:
             payloads = peer.store.read(feed, first, min(limit, sim.batch))
             if not payloads:
                 peer.handle(ev.ReadMissing(self.session, feed, peer.store.head(feed).first))
-            elif peer.core.commit_run(self.session, feed, first, len(payloads), sim.now):
-                runs.append(Run(feed, first, payloads))
+            elif wanted := peer.core.commit_runs(self.session, [Run(feed, first, payloads)], sim.now):
+                runs += wanted
                 count += len(payloads)
                 if sim.checks:
                     self._check_consent(feed)

@@ -132,7 +132,7 @@ class StepPeer:
             count = len(self.store.read(feed, first, min(limit, room)))
             if not count:
                 self.handle(ev.ReadMissing(session, feed, self.store.head(feed).first), now)
-            elif self.core.commit_run(session, feed, first, count, now):
+            elif self.core.commit_runs(session, [_run(feed, first, first + count - 1)], now):
                 self._check_consent(session, feed)
                 runs.append((feed, first, first + count - 1))
                 room -= count

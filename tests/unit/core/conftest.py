@@ -199,7 +199,8 @@ class Bench:
         return said
 
     def commit(self, label: str, feed: str, first: int, count: int) -> bool:
-        return self.core.commit_run(self._sessions[label], FeedId(feed), first, count, self.now)
+        run = Run(FeedId(feed), first, [b"m"] * count)
+        return bool(self.core.commit_runs(self._sessions[label], [run], self.now))
 
     # -- looking in
 

@@ -122,10 +122,8 @@ class Walk:
 
     def _send(self, session: SessionId) -> object:
         outgoing = self.core.next_outgoing(session, self._now)
-        sent = [
-            self.core.commit_run(session, wanted.feed, wanted.first, self._random.randrange(1, 3), self._now)
-            for wanted in outgoing.ranges
-        ]
+        runs = [Run(wanted.feed, wanted.first, [b"m"] * self._random.randrange(1, 3)) for wanted in outgoing.ranges]
+        sent = [bool(self.core.commit_runs(session, [run], self._now)) for run in runs]
         return outgoing, sent
 
     def _append(self) -> object:

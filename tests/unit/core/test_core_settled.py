@@ -64,7 +64,8 @@ class Walk:
             case 2 if self.core.link(session):
                 outgoing = self.core.next_outgoing(session, self._now)
                 for wanted in outgoing.ranges:
-                    self.core.commit_run(session, wanted.feed, wanted.first, wanted.limit, self._now)
+                    run = Run(wanted.feed, wanted.first, [b"m"] * wanted.limit)
+                    self.core.commit_runs(session, [run], self._now)
                 return outgoing
             case 3:
                 return self._do(self._random.choice([ev.Follow(feed), ev.Unfollow(feed)]))
