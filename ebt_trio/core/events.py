@@ -129,7 +129,7 @@ class Stored:
 
 @dataclass(slots=True)
 class Appended:
-    """The store has taken so many runs of an :class:`~.actions.Append`: per entry feed, and up to where it is durable."""
+    """Runs of an :class:`~.actions.Append` are stored: for each its feed, and up to where that is durable now."""
 
     heads: Sequence[tuple[FeedId, int]]
 

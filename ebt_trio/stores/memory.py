@@ -23,7 +23,7 @@ __all__ = ["MemoryStore"]
 T = TypeVar("T")
 
 _LEAST_ROWS = 1_000
-"""Of a peer stay as they came; of who follows more feeds, as many: so each is looked up once in a while, not each time."""
+"""Of a peer stay as they came; where more feeds are followed, as many. Each is looked up when they are merged."""
 
 
 class _ByFeed(Generic[T]):
