@@ -20,7 +20,7 @@ class Heads:
         self.durable = array("q")
         """As :attr:`Feed.durable`."""
         self.calm = array("q")
-        """The lazy note that says just that, where the feed is followed and nobody is ahead; else NONE."""
+        """The lazy note that says just that, where the feed is followed and surely nobody is ahead; else NONE."""
 
     def grow(self, missing: int) -> None:
         """Make room for so many feeds that nothing is known of."""
@@ -31,4 +31,5 @@ class Heads:
         """It may stand elsewhere now."""
         number, head = feed.number, feed.durable
         self.durable[number] = head
-        self.calm[number] = head << 1 | 1 if feed.class_ is IDLE and feed.followed else NONE
+        calm = feed.class_ is IDLE and feed.followed and feed.highest <= feed.accepted
+        self.calm[number] = head << 1 | 1 if calm else NONE

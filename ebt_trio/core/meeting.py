@@ -62,12 +62,12 @@ class Meeting:
         room.wake(link)
 
     def _recall_claims(self, link: Link) -> None:
-        """What the peer is remembered to hold beyond what we have counts at once; the rest waits for initial notes."""
+        """What the peer is remembered to hold beyond what is durable counts at once; the rest waits for initial notes."""
         room = self._room
         if link.heard == nothing(len(link.heard)):
             return
         for feed in compress(room.feeds, map(gt, link.heard, room.heads.durable)):
-            if link.heard[feed.number] > feed.accepted and feed.followed and feed.number not in link.refused:
+            if feed.followed and feed.number not in link.refused:
                 room.ownership.announced(feed, link, room.now)
                 room.track(link, feed)
 

@@ -66,7 +66,8 @@ def _check_held_back(link: Link) -> None:
 
 
 def _check_heads(core: Replicator, feed: Feed) -> None:
-    calm, stands = core.heads.calm[feed.number], feed.followed and feed.class_ is Class.IDLE
+    calm, stands = core.heads.calm[feed.number], feed.class_ is Class.IDLE and feed.followed
+    stands = stands and feed.highest <= feed.accepted
     expected = feed.durable << 1 | 1 if stands else NONE
     if core.heads.durable[feed.number] != feed.durable or (calm != expected and not (calm == NONE and feed.inflight)):
         raise InvariantBroken(f"columns: {feed}: {core.heads.durable[feed.number]}, calm at {calm}, not {expected}")

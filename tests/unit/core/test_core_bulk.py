@@ -15,6 +15,7 @@ from ebt_trio.core.feed import Feed
 from ebt_trio.core.link import Link
 from ebt_trio.core.replicator import Replicator
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Run, SessionId
+from ebt_trio.testing.invariants import check_invariants
 
 if TYPE_CHECKING:
     from conftest import Snapshot
@@ -157,6 +158,7 @@ class Walk:
 
     def _do(self, event: ev.Event) -> list[Action]:
         actions = self.core.handle(event, self._now)
+        check_invariants(self.core, self._now)
         for action in actions:
             if isinstance(action, Append):
                 self._runs += [(action.session, run) for run in action.runs]

@@ -326,3 +326,16 @@ def test_a_minus_one_that_did_not_get_out_is_said_in_the_next_session(bench: typ
     assert heard != b""
     peer.up("bob", "end", store=STORE, quiet=False)
     assert peer.out("bob") == ["f=declined", "end"]
+
+
+def test_what_is_remembered_counts_also_when_an_append_under_way_fails(bench: type[Bench]) -> None:
+    """What it claims had been accepted when the session came up, and then was not stored."""
+    peer = bench(have={"f": 3})
+    peer.core.recall(BOB, [Remembered(FeedId("f"), 3, 4)])
+    peer.up("carol", "f=6,lazy", "end")
+    peer.slow = True
+    peer.hear("carol", "f:4", "f=declined")
+    peer.up("bob", peer="bob", store=STORE, heard=digest(f=3), quiet=False)
+    assert peer.stands() == (Class.IDLE, None, None)
+    peer.fails()
+    assert peer.owner() == "bob"
