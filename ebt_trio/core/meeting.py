@@ -62,7 +62,7 @@ class Meeting:
         room.wake(link)
 
     def _recall_claims(self, link: Link) -> None:
-        """What the peer is remembered to hold beyond what is durable counts at once; the rest waits for initial notes."""
+        """What it is remembered to hold beyond what is durable counts at once; the rest waits for initial notes."""
         room = self._room
         if link.heard == nothing(len(link.heard)):
             return
