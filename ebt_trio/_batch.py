@@ -31,7 +31,10 @@ class TryAgain(Exception):
 
 @dataclass(slots=True)
 class Planned:
-    """A run to be stored, the job that it belongs to, and how many of its messages are new as far as we know."""
+    """A run to be stored, the job that it belongs to, and how many of its messages are new as far as we know.
+
+    A :class:`~._jobs.Receive` whose run is stored as it came stands for itself instead.
+    """
 
     run: Run
     job: Receive | Write | Add

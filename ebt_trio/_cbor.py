@@ -38,12 +38,12 @@ _SIMPLE_SIZES: Final = {24: 2, 25: 3, 26: 5, 27: 9}
 BULK: int = 16
 """From this many byte strings on cbor2 is faster than a loop here."""
 _MANY: Final = 100
-"""Likewise, for those that go out."""
+"""Likewise, for the payloads of a run that goes out."""
 _READY: Final = 1024
 """Heads of smaller numbers are made once and for all."""
 
 
-class Heads(dict[int, bytes]):
+class ItemHeads(dict[int, bytes]):
     """By number, the heads of items of one major type, in their shortest form (RFC 8949, section 3)."""
 
     def __init__(self, major: int) -> None:
@@ -58,10 +58,10 @@ class Heads(dict[int, bytes]):
         return bytes((self._initial | 24 + log,)) + number.to_bytes(1 << log, "big")
 
 
-UINT_HEADS: Final = Heads(UINT)
-BYTES_HEADS: Final = Heads(BYTES)
-ARRAY_HEADS: Final = Heads(ARRAY)
-_TEXT_HEADS: Final = Heads(TEXT)
+UINT_HEADS: Final = ItemHeads(UINT)
+BYTES_HEADS: Final = ItemHeads(BYTES)
+ARRAY_HEADS: Final = ItemHeads(ARRAY)
+_TEXT_HEADS: Final = ItemHeads(TEXT)
 
 
 def put_run(parts: list[bytes], feed: str, first: int, payloads: Sequence[bytes]) -> None:

@@ -182,6 +182,7 @@ class Driver:
                     if (found := self.sessions.get(session)) is not None:
                         found.wake()
                 case Append():
+                    assert wanted is None, "all that an event brings comes in one"
                     wanted = action
                 case Report():
                     self.events.publish(action)

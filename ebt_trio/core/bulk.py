@@ -114,7 +114,7 @@ class Bulk:
                     room.check_synced(link)
 
     def runs(self, link: Link, runs: Iterable[Run], accepted: list[Run]) -> Iterator[Run]:
-        """Take what comes next of feeds from their owner, as it has claimed; it is to be stored."""
+        """Take what comes next of feeds from their owner, as it has claimed: these very runs are to be stored."""
         room = self._room
         ownership, now = room.ownership, room.now
         numbers, feeds, values, refused = room.numbers, room.feeds, link.heard, link.refused
@@ -145,7 +145,7 @@ class Bulk:
             link.count_delivery(count, now)
             feed.accepted = last
             feed.inflight += 1
-            run.feed = feed.id  # which is there anyway
+            run.feed = feed.id  # one string per feed, not one per frame
             accepted.append(run)
             feed.since = feed.progressed = now
             if not feed.failing:

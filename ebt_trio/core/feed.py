@@ -107,9 +107,9 @@ class Feed:
         """When the feed came into its class."""
         self.deadline: float | None = None
         self.armed: float | None = None
-        """The earliest entry for this feed in the heap of deadlines."""
+        """The earliest entry for this feed among the deadlines."""
         self.highest = 0
-        """No session has announced more than this, and than is durable."""
+        """No session has announced more than the larger of this and ``durable``."""
         self.asked_again = False
         self.allowance = 0
         """The owner may be late until it has delivered this many payloads (of any feed)."""

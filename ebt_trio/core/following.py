@@ -20,12 +20,13 @@ class Following:
         feed = room.intern(event.feed)
         feed.last = event.last
         if feed.followed:
+            for link in list(room.links):  # who has only the newest messages may do now
+                room.ownership.announced(feed, link, room.now)
             return
         feed.followed = True
         room.heads.put(feed)
         room.followed[feed.id] = feed
-        for link in list(room.links):
-            room.welcome(link, feed)
+        room.welcome(list(room.links), feed)
 
     def unfollow(self, event: ev.Unfollow) -> None:
         room = self._room
@@ -69,10 +70,14 @@ class Following:
             return
         feed = room.intern(event.origin)
         others = [target for target, origin in room.blocked if origin == event.origin]
-        for link in room.links:
-            if feed.number not in link.refused or not room.may_be(link, event.target):
-                continue
-            if not any(room.may_be(link, target) for target in others):
-                link.refused.discard(feed.number)
-                if feed.followed:
-                    room.welcome(link, feed)
+        allowed = [
+            link
+            for link in room.links
+            if feed.number in link.refused
+            and room.may_be(link, event.target)
+            and not any(room.may_be(link, target) for target in others)
+        ]
+        for link in allowed:
+            link.refused.discard(feed.number)
+        if feed.followed:
+            room.welcome(allowed, feed)

@@ -11,7 +11,8 @@ from .feed import IDLE, Feed
 class Heads:
     """Columns that repeat what the feeds have in them: to look into 100,000 objects takes ten times as long.
 
-    :meth:`put` follows on every change, at the latest when an event has been handled.
+    :meth:`put` follows on every change, at the latest when an event has been handled; ``calm`` may be NONE for longer,
+    while an append is under way.
     """
 
     __slots__ = ("calm", "durable")

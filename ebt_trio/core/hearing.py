@@ -83,8 +83,7 @@ class Hearing:
             room.heads.put(feed)
             room.followed[feed.id] = feed
             room.actions.append(Followed(feed.id))
-            for other in list(room.links):
-                room.welcome(other, feed)
+            room.welcome(list(room.links), feed)
         return feed.followed
 
     def _declined(self, link: Link, feed: Feed) -> None:

@@ -55,8 +55,8 @@ def introduce(link: Link, room: Room, outgoing: Outgoing, limit: int) -> None:
 def _plain(link: Link, room: Room, start: int, stop: int, notes: dict[FeedId, int]) -> bool:
     """Put a lazy note for each of these into ``notes``, all at once, if nothing else can come of any of them.
 
-    It is so, and costs a tenth, when the peer remembers nothing, we follow them all, nobody is ahead, and nothing was
-    said of them but lazy notes. False: nothing is done.
+    It is so, and costs a tenth, when the peer remembers nothing, we follow them all, and nothing was said of them but
+    lazy notes. False: nothing is done.
     """
     numbers = range(start, stop)
     calm, heads, known = room.heads.calm[start:stop], room.heads.durable[start:stop], link.heard[start:stop]
@@ -65,13 +65,14 @@ def _plain(link: Link, room: Room, start: int, stop: int, notes: dict[FeedId, in
         link.changed is not None
         or link.news
         or link.flags.count(0, start, stop) < len(numbers)
-        or NONE in calm
+        or (NONE in calm and not all(feed.followed for feed in room.feeds[start:stop]))
         or (not unheard and DECLINED in known)
         or (link.refused and not link.refused.isdisjoint(numbers))
         or (link.pending and not link.pending.keys().isdisjoint(numbers))
     ):
         return False
-    notes.update(zip(room.names[start:stop], calm, strict=True))
+    lazy = [head << 1 | 1 for head in heads] if NONE in calm else calm
+    notes.update(zip(room.names[start:stop], lazy, strict=True))
     link.memory.told.put_all(numbers, heads)
     differs = b"\1" * len(numbers) if unheard else bytes(map(ne, known, heads))
     link.open.put_all(numbers, differs)
@@ -99,12 +100,12 @@ def _by_rule(link: Link, feeds: Sequence[Feed], notes: dict[FeedId, int], urgent
         elif follows and (changed is None or not link.knows(feed)):
             notes[feed.id] = head << 1 | 1
             introduced += 1
-            said.append(number)
             if known == DECLINED:  # who declined does not remember it
-                values.append(NONE)
+                link.memory.told.put(number, NONE)
                 flags[number] |= OFFERED
                 differing.discard(number)
                 continue
+            said.append(number)
             values.append(head)
             if link.news:
                 link.unhold(number)

@@ -214,15 +214,16 @@ class Room:
         ):
             self.hold(link, link.owed, number, self.config.ack_delay)
 
-    def welcome(self, link: Link, feed: Feed) -> None:
-        """A fresh note about a feed that is followed, or no longer blocked, from now on."""
-        if feed.number in link.refused:
-            return
-        self.say(link, feed, SAY_LAZY)
-        if link.authors(feed) and link.peer != self.me:
-            self.ownership.adopt(feed, link, self.now)
-        self.ownership.announced(feed, link, self.now)
-        self.track(link, feed)
+    def welcome(self, links: Iterable[Link], feed: Feed) -> None:
+        """A fresh note about a feed that is followed, or no longer blocked there, from now on."""
+        welcome = [link for link in links if feed.number not in link.refused]
+        for link in welcome:
+            self.say(link, feed, SAY_LAZY)
+        for link in welcome:  # one of them may be asked for it: that is said instead
+            if link.authors(feed) and link.peer != self.me:
+                self.ownership.adopt(feed, link, self.now)
+            self.ownership.announced(feed, link, self.now)
+            self.track(link, feed)
 
     def decline(self, link: Link, feed: Feed) -> None:
         """Have nothing to do with the feed on this session any more, and say so if anything else was said."""

@@ -22,8 +22,9 @@ _MET: Final = frozenset(flags for flags in range(256) if flags & MET)
 def settle(room: Room, link: Link, notes: Mapping[FeedId, int]) -> Mapping[FeedId, int]:
     """Take those that decide nothing, at a tenth of what they cost one by one; returns the others, in order.
 
-    They are as in :meth:`.Bulk.notes`. None of them is taken, and all are returned, if something else is up with any
-    of the feeds, or if the order among all the notes matters.
+    They are lazy, say just what we hold of followed feeds on which nobody is ahead, and we have said so, or are about
+    to. None of them is taken, and all are returned, if something else is up with any of the feeds, or if the order
+    among all the notes matters.
     """
     ids, said = list(notes), array("q", notes.values())
     numbers = in_order(room.names, room.numbers, ids) or joined(list(map(room.numbers.get, ids, repeat(-1))))

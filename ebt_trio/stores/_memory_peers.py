@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count, filterfalse, islice
 
@@ -42,37 +43,37 @@ class Numbering:
         return islice(self._order, start, None)
 
 
+_PORTION = 64
+"""What a few rows that come together cost as they are, in rows."""
+
 Columns = tuple[Sequence[FeedId], Sequence[int], Sequence[int]]
 
 
 class PeerRows:
-    """The rows of one peer, by the numbers of the feeds; what is written last as it came, mostly nobody reads it."""
+    """The rows of one peer, by the numbers of the feeds; the last ones as they came, since mostly nobody reads them."""
 
-    __slots__ = ("_heard", "_last", "_last_count", "_numbering", "_told")
+    __slots__ = ("_heard", "_last", "_last_size", "_numbering", "_told")
 
     def __init__(self, numbering: Numbering) -> None:
         self._numbering = numbering
         self._told = array("q")
         self._heard = array("q")
-        self._last: list[Columns] = []
-        self._last_count = 0
+        self._last: deque[Columns] = deque()
+        self._last_size = 0
 
     def put(self, rows: Sequence[Remembered], most: int) -> None:
         """Keep these rows, and nothing of those without anything in them; at most so many stay as they came."""
         if not rows:
             return
         self._last.append(_columns(rows))
-        self._last_count += len(rows)
-        if self._last_count > most:
-            self._merge()
+        self._last_size += max(len(rows), _PORTION)
+        while self._last_size > most:
+            self._fill()
 
-    def _merge(self) -> None:
-        for columns in self._last:
-            self._fill(*columns)
-        self._last.clear()
-        self._last_count = 0
-
-    def _fill(self, feeds: Sequence[FeedId], told: Sequence[int], heard: Sequence[int]) -> None:
+    def _fill(self) -> None:
+        """Put what came first of them in its place."""
+        feeds, told, heard = self._last.popleft()
+        self._last_size -= max(len(feeds), _PORTION)
         numbers = self._numbering.of(feeds)
         missing = array("q", [NONE]) * (len(self._numbering.names) - len(self._told))
         self._told.extend(missing)
@@ -82,7 +83,8 @@ class PeerRows:
 
     def page(self, after: FeedId | None, limit: int) -> list[Remembered]:
         """At most ``limit`` rows of feeds behind ``after``, in the order of their ids."""
-        self._merge()
+        while self._last:
+            self._fill()
         names, told, heard = self._numbering.names, self._told, self._heard
         rows: list[Remembered] = []
         for number in self._numbering.behind(after):

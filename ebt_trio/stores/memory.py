@@ -23,37 +23,33 @@ __all__ = ["MemoryStore"]
 T = TypeVar("T")
 
 _LEAST_ROWS = 1_000
-"""Of a peer stay as they came; where more feeds are followed, as many. Each is looked up when they are merged."""
+"""So many rows of a peer stay as they came, or as many as feeds are followed, if these are more."""
 
 
 class _ByFeed(Generic[T]):
     """Something per feed, with pages in the order of the feeds; sorted again only after feeds have come or gone."""
 
-    __slots__ = ("_order", "_values", "get")
+    __slots__ = ("_order", "values")
 
     def __init__(self) -> None:
-        self._values: dict[FeedId, T] = {}
-        self.get = self._values.get
+        self.values: dict[FeedId, T] = {}
         self._order: list[FeedId] | None = []
 
-    def __len__(self) -> int:
-        return len(self._values)
-
     def put(self, feed: FeedId, value: T) -> None:
-        if feed not in self._values:
+        if feed not in self.values:
             self._order = None
-        self._values[feed] = value
+        self.values[feed] = value
 
     def drop(self, feed: FeedId) -> None:
-        if feed in self._values:
-            del self._values[feed]
+        if feed in self.values:
+            del self.values[feed]
             self._order = None
 
     def page(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, T]]:
         if self._order is None:
-            self._order = sorted(self._values)
+            self._order = sorted(self.values)
         start = 0 if after is None else bisect_right(self._order, after)
-        return [(feed, self._values[feed]) for feed in self._order[start : start + max(limit, 0)]]
+        return [(feed, self.values[feed]) for feed in self._order[start : start + max(limit, 0)]]
 
 
 @dataclass(slots=True)
@@ -101,14 +97,14 @@ class MemoryStore(Store):
 
     async def head(self, feed: FeedId) -> FeedHead:
         self._check_open()
-        return _head(feed, self._feeds.get(feed))
+        return _head(feed, self._feeds.values.get(feed))
 
     async def append(self, runs: Sequence[Run]) -> Sequence[FeedHead | StoreError]:
         self._check_open()
         return [self._append(run) for run in runs]
 
     def _append(self, run: Run) -> FeedHead | StoreError:
-        stored, last, skip = self._feeds.get(run.feed), run.last, 0
+        stored, last, skip = self._feeds.values.get(run.feed), run.last, 0
         follows = run.first == (1 if stored is None else stored.first + len(stored.payloads))
         if not (follows and run.payloads and last <= MAX_SEQUENCE):  # else as it would turn out
             held = _head(run.feed, stored)
@@ -130,7 +126,7 @@ class MemoryStore(Store):
         results: list[Sequence[bytes]] = []
         room, something = max_bytes, False
         for feed, first, limit in ranges:
-            stored = self._feeds.get(feed)
+            stored = self._feeds.values.get(feed)
             found: list[bytes] = []
             if stored is not None and first >= stored.first and (room > 0 or not something):
                 start = first - stored.first
@@ -146,7 +142,7 @@ class MemoryStore(Store):
 
     async def size(self, feed: FeedId) -> int:
         self._check_open()
-        stored = self._feeds.get(feed)
+        stored = self._feeds.values.get(feed)
         return 0 if stored is None else sum(map(len, stored.payloads))
 
     async def follows(self, after: FeedId | None, limit: int) -> Sequence[tuple[FeedId, int | None]]:
@@ -190,7 +186,7 @@ class MemoryStore(Store):
         if remembered is None:
             remembered = self._peers[key] = PeerRows(self._numbering)
         self._peers.move_to_end(key)
-        remembered.put(rows, most=max(len(self._follows), _LEAST_ROWS))
+        remembered.put(rows, most=max(len(self._follows.values), _LEAST_ROWS))
 
     async def wait_changes(self) -> Changes:
         await self._enter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import tracemalloc
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -15,6 +17,7 @@ from ebt_trio.core.clock import NONE, Rows
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
 from ebt_trio.errors import LocalProtocolError, SequenceGap, StoreError
 from ebt_trio.stores import MemoryStore
+from ebt_trio.stores._memory_peers import Numbering, PeerRows
 from ebt_trio.stores.runs import already_stored
 from ebt_trio.testing.stores import check_store
 
@@ -250,3 +253,25 @@ async def test_columns_of_rows_are_taken_like_rows(seed: int, monkeypatch: pytes
             assert await stores[0].recall(key, None, 99) == await stores[1].recall(key, None, 99)
     for key in keys:
         assert await stores[0].recall(key, None, 99) == await stores[1].recall(key, None, 99)
+
+
+async def test_rows_written_one_by_one_take_no_more_than_many_at_once() -> None:
+    """A message now and then: the same row is saved again every few seconds."""
+    feed, rows = FeedId("f"), PeerRows(Numbering())
+    rows.put([Remembered(feed, 0, 0)], most=1000)
+    tracemalloc.start()
+    try:
+        for head in range(1, 1000):
+            rows.put([Remembered(feed, head, head)], most=1000)
+        assert tracemalloc.get_traced_memory()[0] < 10_000
+    finally:
+        tracemalloc.stop()
+    assert rows.page(None, 9) == [Remembered(feed, 999, 999)]
+
+
+async def test_a_copy_is_a_store_of_its_own() -> None:
+    store = MemoryStore()
+    await store.open("plain")
+    other = copy.deepcopy(store)
+    await other.append([Run(A, 1, [b"m"])])
+    assert [(await one.head(A)).head for one in (store, other)] == [0, 1]

@@ -354,3 +354,36 @@ def test_a_blocked_author_is_not_asked_for_its_feed(bench: type[Bench]) -> None:
     peer.up("bob", quiet=False)
     assert peer.out("bob") == ["end"]
     assert peer.owner("bob") is None
+
+
+def test_who_has_only_the_newest_is_asked_when_these_are_wanted(bench: type[Bench]) -> None:
+    peer = bench()
+    peer.up("alice", "start f=5", "f=10,lazy", "end")
+    assert peer.owner() is None
+    peer.follow("f", last=3)
+    assert peer.owner() == "alice"
+
+
+def test_who_is_found_to_be_ahead_while_others_are_told_is_asked(bench: type[Bench]) -> None:
+    """The claim of bob counts while alice is told; that he is told, too, must not take the request back."""
+    peer = bench()
+    peer.up("alice", "f=0,lazy", "end")
+    peer.up("bob", "f=10,lazy", "end")
+    assert peer.out("bob") == ["f=0,eager"]
+    peer.unfollow("f")
+    peer.follow("f")
+    assert peer.owner() == "bob"
+    assert peer.out("bob") == ["f=0,eager"]
+    assert peer.out("alice") == ["f=0,lazy"]
+
+
+def test_unblocked_in_several_sessions(bench: type[Bench]) -> None:
+    """Likewise, where a claim counts again in two sessions at once."""
+    peer = bench()
+    peer.up("one", "f=0,lazy", "end", peer="bob")
+    peer.up("two", "f=10,lazy", "end", peer="bob")
+    peer.out("two")
+    peer.block("bob", "f")
+    peer.unblock("bob", "f")
+    assert peer.owner() == "two"
+    assert peer.out("two") == ["f=0,eager"]

@@ -1,4 +1,4 @@
-"""The heap of deadlines."""
+"""Deadlines in order of time."""
 
 from __future__ import annotations
 
