@@ -165,7 +165,7 @@ async def test_what_is_told_is_in_the_store(kind: str, tmp_path: Path) -> None:
 
             def held(feed: FeedId) -> int:
                 if kind == "memory":
-                    stored = memory._feeds.get(feed)
+                    stored = memory._feeds.values.get(feed)
                     return 0 if stored is None else stored.first + len(stored.payloads) - 1
                 row = other.execute("SELECT head FROM feeds WHERE feed = ?", (feed,)).fetchone()
                 return 0 if row is None else int(row[0])
