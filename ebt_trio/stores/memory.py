@@ -22,9 +22,6 @@ __all__ = ["MemoryStore"]
 
 T = TypeVar("T")
 
-_LEAST_ROWS = 1_000
-"""So many rows of a peer stay as they came, or as many as feeds are followed, if these are more."""
-
 
 class _ByFeed(Generic[T]):
     """Something per feed, with pages in the order of the feeds; sorted again only after feeds have come or gone."""
@@ -186,7 +183,7 @@ class MemoryStore(Store):
         if remembered is None:
             remembered = self._peers[key] = PeerRows(self._numbering)
         self._peers.move_to_end(key)
-        remembered.put(rows, most=max(len(self._follows.values), _LEAST_ROWS))
+        remembered.put(rows, most=len(self._follows.values))
 
     async def wait_changes(self) -> Changes:
         await self._enter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tracemalloc
+from array import array
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from ebt_trio.abc import BlockEntry, Change
 from ebt_trio.core.clock import NONE, Rows
 from ebt_trio.core.types import FeedHead, FeedId, PeerId, PeerKey, Range, Remembered, Run
 from ebt_trio.errors import LocalProtocolError, SequenceGap, StoreError
-from ebt_trio.stores import MemoryStore
+from ebt_trio.stores import MemoryStore, _memory_peers
 from ebt_trio.stores._memory_peers import Numbering, PeerRows
 from ebt_trio.stores.runs import already_stored
 from ebt_trio.testing.stores import check_store
@@ -235,7 +236,8 @@ def test_a_gap_says_what_was_expected() -> None:
 async def test_columns_of_rows_are_taken_like_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two peers, that name the feeds in different orders; looked up at once, or when they are read."""
     random = Random(seed)
-    monkeypatch.setattr("ebt_trio.stores.memory._LEAST_ROWS", random.choice([0, 10, 1_000]))
+    monkeypatch.setattr(_memory_peers, "_FEW", random.choice([0, 10, 1_000]))
+    monkeypatch.setattr(_memory_peers, "_PORTION", random.choice([0, 64]))
     names = [FeedId(f"f{number}") for number in range(9)]
     stores = MemoryStore(), MemoryStore()
     for store in stores:
@@ -267,6 +269,24 @@ async def test_rows_written_one_by_one_take_no_more_than_many_at_once() -> None:
     finally:
         tracemalloc.stop()
     assert rows.page(None, 9) == [Remembered(feed, 999, 999)]
+
+
+async def test_rows_that_are_written_again_take_no_more_than_once() -> None:
+    """Of 10,000 feeds that are followed: 16 bytes for each, and the names once."""
+    feeds = [FeedId(str(number)) for number in range(10_000)]
+    numbering, columns = Numbering(), [array("q", [5]) * 2_000 for _ in range(2)]
+    peers = [PeerRows(numbering), PeerRows(numbering)]
+    for peer in peers:
+        tracemalloc.start()
+        try:
+            for _ in range(4):
+                for start in range(0, 10_000, 2_000):
+                    peer.put(Rows(feeds[start : start + 2_000], *columns), most=10_000)
+            grown = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+    assert grown < 20 * 10_000
+    assert [len(peer.page(None, 10_001)) for peer in peers] == [10_000, 10_000]
 
 
 async def test_a_copy_is_a_store_of_its_own() -> None:
