@@ -183,7 +183,7 @@ class MemoryStore(Store):
         if remembered is None:
             remembered = self._peers[key] = PeerRows(self._numbering)
         self._peers.move_to_end(key)
-        remembered.put(rows, most=len(self._follows.values))
+        remembered.put(rows, followed=len(self._follows.values))
 
     async def wait_changes(self) -> Changes:
         await self._enter()
