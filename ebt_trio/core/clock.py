@@ -111,15 +111,12 @@ class PeerClock:
         fill(self.values, numbers, values)
         mark(self.stale, numbers, 1)
         mark(self._unsaved, numbers, 1)
-        log = self._log
-        if log is not None:
+        if self._log is not None:
             last = numbers[-LOG_LENGTH:]
             changes = nothing(_CHANGE * len(last))
             changes[::_CHANGE] = array("q", last)
             changes[2::_CHANGE] = array("q", values[-LOG_LENGTH:])
-            log.extend(changes)
-            if len(log) > _LOG_ROOM:
-                del log[: -_CHANGE * LOG_LENGTH]
+            self._log_all(self._log, changes)
 
     def _put_each(self, numbers: Sequence[int], values: Sequence[int]) -> None:
         """:meth:`put` in a loop, without a call for each."""
@@ -136,11 +133,14 @@ class PeerClock:
                 if old != NONE:
                     outdated[number] = old
             changes += (number, old, value)
-        log = self._log
-        if log is not None:
-            log.extend(array("q", changes))
-            if len(log) > _LOG_ROOM:
-                del log[: -_CHANGE * LOG_LENGTH]
+        if self._log is not None:
+            self._log_all(self._log, array("q", changes))
+
+    @staticmethod
+    def _log_all(log: array[int], changes: array[int]) -> None:
+        log.extend(changes)
+        if len(log) > _LOG_ROOM:
+            del log[: -_CHANGE * LOG_LENGTH]
 
     def load(self, number: int, value: int) -> None:
         """Set what a store remembered: no change to save or to undo."""

@@ -23,10 +23,7 @@ class Following:
             for link in list(room.links):  # who has only the newest messages may do now
                 room.ownership.announced(feed, link, room.now)
             return
-        feed.followed = True
-        room.heads.put(feed)
-        room.followed[feed.id] = feed
-        room.welcome(list(room.links), feed)
+        room.follow(feed)
 
     def unfollow(self, event: ev.Unfollow) -> None:
         room = self._room

@@ -79,11 +79,8 @@ class Hearing:
         if feed.number in link.refused:
             return False
         if not feed.followed and room.should_replicate is not None and room.should_replicate(feed.id, link.peer):
-            feed.followed = True
-            room.heads.put(feed)
-            room.followed[feed.id] = feed
             room.actions.append(Followed(feed.id))
-            room.welcome(list(room.links), feed)
+            room.follow(feed)
         return feed.followed
 
     def _declined(self, link: Link, feed: Feed) -> None:

@@ -65,13 +65,13 @@ def _plain(link: Link, room: Room, start: int, stop: int, notes: dict[FeedId, in
         link.changed is not None
         or link.news
         or link.flags.count(0, start, stop) < len(numbers)
-        or (NONE in calm and not all(feed.followed for feed in room.feeds[start:stop]))
+        or ((busy := NONE in calm) and not all(feed.followed for feed in room.feeds[start:stop]))
         or (not unheard and DECLINED in known)
         or (link.refused and not link.refused.isdisjoint(numbers))
         or (link.pending and not link.pending.keys().isdisjoint(numbers))
     ):
         return False
-    lazy = [head << 1 | 1 for head in heads] if NONE in calm else calm
+    lazy = [head << 1 | 1 for head in heads] if busy else calm
     notes.update(zip(room.names[start:stop], lazy, strict=True))
     link.memory.told.put_all(numbers, heads)
     differs = b"\1" * len(numbers) if unheard else bytes(map(ne, known, heads))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from .clock import NONE, Memory
 from .feed import Feed
@@ -375,3 +375,14 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link {self.session} {self.peer!r}{'' if self.up else ' down'}>"
+
+
+def take(things: dict[int, Any], some: Iterable[int]) -> list[int]:
+    """Take these from the start of a dict, all at once: one by one, each would look through the gaps before it."""
+    numbers = list(some)
+    if len(numbers) == len(things):
+        things.clear()
+    else:
+        for number in numbers:
+            del things[number]
+    return numbers

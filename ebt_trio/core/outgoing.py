@@ -9,7 +9,7 @@ from typing import Final
 from .actions import Outgoing
 from .clock import NONE
 from .feed import Feed
-from .link import MET, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, SURE, WANTS, Link
+from .link import MET, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, SURE, WANTS, Link, take
 from .note import DECLINED
 from .types import FeedId, Range
 
@@ -78,7 +78,7 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flu
     told, heard, refused = link.told, link.heard, link.refused
     acks: dict[FeedId, int] = {}
     numbers: list[int] = []
-    for number in _first_of(link.ready_acks, limit):
+    for number in take(link.ready_acks, islice(link.ready_acks, limit)):
         feed = feeds[number]
         if 0 <= told[number] != feed.durable and feed.followed and heard[number] != DECLINED and number not in refused:
             acks[feed.id] = feed.durable
@@ -88,17 +88,6 @@ def _acks(link: Link, feeds: Sequence[Feed], limit: int, said: list[int], *, flu
         said += numbers
     link.statistics.acks_sent += len(acks)
     return acks
-
-
-def _first_of(things: dict[int, None], limit: int) -> list[int]:
-    """Take so many from the start, all at once: one by one, each would look through the gaps of those before it."""
-    numbers = list(islice(things, limit))
-    if len(numbers) == len(things):
-        things.clear()
-    else:
-        for number in numbers:
-            del things[number]
-    return numbers
 
 
 def _ranges(link: Link, feeds: Sequence[Feed]) -> list[Range]:

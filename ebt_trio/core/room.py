@@ -16,7 +16,7 @@ from .clock import NONE
 from .config import Config
 from .feed import Feed
 from .heads import Heads
-from .link import ANNOUNCED, EAGER, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say
+from .link import ANNOUNCED, EAGER, OFFERED, SAY_DECLINE, SAY_EAGER, SAY_LAZY, WANTS, Link, Say, take
 from .memories import Memories
 from .note import DECLINED
 from .ownership import Ownership
@@ -214,6 +214,13 @@ class Room:
         ):
             self.hold(link, link.owed, number, self.config.ack_delay)
 
+    def follow(self, feed: Feed) -> None:
+        """From now on; all sessions learn of it."""
+        feed.followed = True
+        self.heads.put(feed)
+        self.followed[feed.id] = feed
+        self.welcome(self.links, feed)
+
     def welcome(self, links: Iterable[Link], feed: Feed) -> None:
         """A fresh note about a feed that is followed, or no longer blocked there, from now on."""
         welcome = [link for link in links if feed.number not in link.refused]
@@ -321,9 +328,4 @@ def _expired(held: dict[int, float], now: float) -> list[int]:
         if due > now:
             break
         expired.append(number)
-    if len(expired) == len(held):
-        held.clear()
-    else:
-        for number in expired:
-            del held[number]
-    return expired
+    return take(held, expired)
