@@ -16,7 +16,7 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Final, overload
 
-from .columns import fill, mark, taken
+from .columns import column_of, fill, mark, taken
 from .marks import first_marked, marked
 from .note import DECLINED
 from .types import FeedId, PeerKey, Remembered
@@ -32,6 +32,7 @@ _CHANGE: Final = 3
 _LOG_ROOM: Final = _CHANGE * LOG_LENGTH * 5 // 4
 _MODULUS: Final = 1 << 128
 _behind_name = Struct(">xq").pack
+_change = Struct(f"{_CHANGE}q").pack
 _begin = blake2b(digest_size=16).copy
 """A copy of an empty hash takes half as long as a new one, which has to read its parameters."""
 
@@ -96,7 +97,7 @@ class PeerClock:
                 self._outdated[number] = old
         log = self._log
         if log is not None:
-            log.extend((number, old, value))
+            log.frombytes(_change(number, old, value))
             if len(log) > _LOG_ROOM:
                 del log[: -_CHANGE * LOG_LENGTH]
 
@@ -114,8 +115,8 @@ class PeerClock:
         if self._log is not None:
             last = numbers[-LOG_LENGTH:]
             changes = nothing(_CHANGE * len(last))
-            changes[::_CHANGE] = array("q", last)
-            changes[2::_CHANGE] = array("q", values[-LOG_LENGTH:])
+            changes[::_CHANGE] = column_of(last)
+            changes[2::_CHANGE] = column_of(values[-LOG_LENGTH:])
             self._log_all(self._log, changes)
 
     def _put_each(self, numbers: Sequence[int], values: Sequence[int]) -> None:
@@ -134,7 +135,7 @@ class PeerClock:
                     outdated[number] = old
             changes += (number, old, value)
         if self._log is not None:
-            self._log_all(self._log, array("q", changes))
+            self._log_all(self._log, column_of(changes))
 
     @staticmethod
     def _log_all(log: array[int], changes: array[int]) -> None:

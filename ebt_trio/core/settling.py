@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
 from operator import eq, gt, ne, not_
 from typing import Final
 
 from .clock import NONE, nothing
-from .columns import in_order, joined, taken
+from .columns import column_of, in_order, joined, taken
 from .link import ANNOUNCED, MET, WANTS, Link
 from .note import DECLINED
 from .room import Room
@@ -26,10 +25,10 @@ def settle(room: Room, link: Link, notes: Mapping[FeedId, int]) -> Mapping[FeedI
     to. None of them is taken, and all are returned, if something else is up with any of the feeds, or if the order
     among all the notes matters.
     """
-    ids, said = list(notes), array("q", notes.values())
+    ids, said = list(notes), column_of(notes.values())
     numbers = in_order(room.names, room.numbers, ids) or joined(list(map(room.numbers.get, ids, repeat(-1))))
     if -1 in numbers:
-        calm = array("q", [room.heads.calm[number] if number >= 0 else NONE for number in numbers])
+        calm = column_of([room.heads.calm[number] if number >= 0 else NONE for number in numbers])
     else:
         calm = taken(room.heads.calm, numbers)
     others: Mapping[FeedId, int] = {}
