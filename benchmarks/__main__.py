@@ -19,10 +19,10 @@ from benchmarks.tables import COLUMNS, Results
 from benchmarks.works import bulk, chain, growth, handshake, live, many, mesh
 
 NOTE = """\
-CPU is user and system time of the peers' processes, from the connection until all is quiet again. Medians; the spread
-is that of ours. The reference is epidemic-broadcast-trees 9.0.4 on Node.js, gossipsub that of py-libp2p, raw the same
-bytes without a protocol.
-Ratios travel from one machine to another, absolute figures do not."""
+CPU is user and system time of the peers' processes, from the connection until all is quiet again. Figures are medians,
+the spread is that of ours; ratios are medians of those of each round. The reference is epidemic-broadcast-trees 9.0.4
+on Node.js, gossipsub that of py-libp2p, raw the same bytes without a protocol.
+Ratios travel from one machine to another better than absolute figures."""
 
 
 def cases(quick: bool) -> Iterator[Case]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lab import GOSSIPSUB, OURS, RAW, REFERENCE, Target
-from benchmarks.tables import OTHERS, ratio, short, wanted
+from benchmarks.tables import OTHERS, is_reached, ratio, short, wanted
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 GROUPS = {
@@ -113,7 +113,7 @@ def _group(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         values = row["rounds"].get(OURS, ())
         spread = f"{short(min(values))} – {short(max(values))}" if len(values) > 1 else ""
         found = [short(middle.get(kind)) for kind in others]
-        shares = [short(ratio(middle[OURS], middle.get(kind))) for kind in others]
+        shares = [short(ratio(row, kind)) for kind in others]
         yield table_row(
             [row["figure"], short(middle[OURS]), spread, *found, *shares, *([_verdict(row)] if last else [])]
         )
@@ -125,8 +125,9 @@ def _group(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _verdict(row: Mapping[str, Any]) -> str:
     if row["target"] is None:
         return ""
-    verdict = {None: "", True: " reached", False: " **missed**"}[row["reached"]]
-    return wanted(Target(**row["target"])).replace("<=", "≤") + verdict
+    target = Target(**row["target"])
+    verdict = {None: "", True: " reached", False: " **missed**"}[is_reached(target, row)]
+    return wanted(target).replace("<=", "≤") + verdict
 
 
 def _growth(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -22,16 +22,26 @@ def short(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def ratio(one: float | None, other: float | None) -> float | None:
-    return None if one is None or not other else one / other
+def ratio(row: Mapping[str, Any], kind: str) -> float | None:
+    """Ours to that kind's: the median of the ratios of each round, for a machine's mood outlasts a round.
+
+    Of the medians, where the kind's figure is that of another case, or a round of either has failed.
+    """
+    ours, theirs = (row["rounds"].get(one, ()) for one in (OURS, kind))
+    if ours and len(ours) == len(theirs) and all(theirs):
+        found: float = median(one / other for one, other in zip(ours, theirs, strict=True))
+        return found
+    middle: Mapping[str, float | None] = row["median"]
+    mine, other = middle[OURS], middle[kind]
+    return None if mine is None or not other else mine / other
 
 
-def is_reached(target: Target, middle: Mapping[str, float | None]) -> bool | None:
+def is_reached(target: Target, row: Mapping[str, Any]) -> bool | None:
     """None: not known, for somebody was not there."""
-    ours = middle.get(OURS)
-    found = ratio(ours, middle.get(target.versus) if target.versus else 1.0)
+    ours = row["median"][OURS]
     if ours is None or ours > target.most:
         return None if ours is None else False
+    found = ratio(row, target.versus) if target.versus else ours
     return None if found is None else found <= target.ratio
 
 
@@ -66,25 +76,23 @@ class Results:
 
     def _line(self, outcome: Outcome, figure: str, values: Sequence[float]) -> str:
         middle = {kind: self._value(outcome, kind, figure) for kind in (OURS, *OTHERS)}
-        ours = middle[OURS]
         target = outcome.case.targets.get(figure)
-        reached = None if target is None else is_reached(target, middle)
-        self.rows.append(
-            {
-                "case": outcome.case.name,
-                "what": outcome.case.what,
-                "figure": figure,
-                "rounds": {kind: figures.get(figure, []) for kind, figures in outcome.figures.items()},
-                "median": middle,
-                "target": None if target is None else asdict(target),
-                "reached": reached,
-            }
-        )
+        row: dict[str, Any] = {
+            "case": outcome.case.name,
+            "what": outcome.case.what,
+            "figure": figure,
+            "rounds": {kind: figures.get(figure, []) for kind, figures in outcome.figures.items()},
+            "median": middle,
+            "target": None if target is None else asdict(target),
+        }
+        row["ratio"] = {kind: ratio(row, kind) for kind in OTHERS}
+        row["reached"] = reached = None if target is None else is_reached(target, row)
+        self.rows.append(row)
         spread = f"{short(min(values))}-{short(max(values))}" if values else "-"
         verdict = "" if target is None else wanted(target) + {None: "", True: " reached", False: " MISSED"}[reached]
-        ratios = "".join(f" {short(ratio(ours, middle[kind])):>9}" for kind in OTHERS)
+        ratios = "".join(f" {short(row['ratio'][kind]):>9}" for kind in OTHERS)
         return (
-            f"  {figure:<44} {short(ours):>9} {spread:>15} {short(middle[REFERENCE]):>10} "
+            f"  {figure:<44} {short(middle[OURS]):>9} {spread:>15} {short(middle[REFERENCE]):>10} "
             f"{short(middle[GOSSIPSUB]):>10} {short(middle[RAW]):>8}{ratios}  {verdict}"
         ).rstrip()
 

@@ -23,7 +23,7 @@ def bulk(
 ) -> Mapping[str, float]:
     count = feeds * head
     with lab.folder() as folder, lab.pair(kind) as (alice, bob):
-        files = [str(folder / name) for name in ("one.db", "other.db")] if sqlite else [None, None]
+        files = [str(folder / name) for name in ("one.db", "other.db")] if sqlite and kind == OURS else [None, None]
         more = {"signed": True} if signed else {}
         alice.start("open", peer=0, feeds=feeds, size=SIZE, head=head, database=files[0], **more)
         names = alice.finish()
@@ -61,7 +61,7 @@ def cases(quick: bool) -> Iterator[Case]:
                 f"{name}-sqlite",
                 f"{what}, SQLite at both ends, plain, TCP; the others in memory",
                 partial(work, sqlite=True),
-                kinds=(OURS,),
+                kinds=(OURS, REFERENCE) if feeds == 1 else (OURS,),
                 beside=name,
                 targets={CPU: Target(REFERENCE, 0.80)} if feeds == 1 else {},
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 from functools import partial
@@ -23,7 +24,7 @@ from benchmarks.lab import GOSSIPSUB, OURS, RAW, REFERENCE, Case, Lab, Outcome, 
 from benchmarks.peers.commands import Arrivals, windowed  # noqa: E402
 from benchmarks.processes import Failed  # noqa: E402
 from benchmarks.report import BEGIN, END, write  # noqa: E402
-from benchmarks.tables import Results, is_reached  # noqa: E402
+from benchmarks.tables import Results, is_reached, ratio  # noqa: E402
 from benchmarks.works import bulk, chain, mesh  # noqa: E402
 
 
@@ -202,4 +203,20 @@ def test_figures_are_put_between_the_marks(tmp_path: Path) -> None:
     [(4.0, 100.0, True), (4.1, 100.0, False), (4.0, None, None), (11.0, None, False), (11.0, 1000.0, False)],
 )
 def test_a_target_may_have_a_limit_beside_its_ratio(ours: float, theirs: float | None, reached: bool | None) -> None:
-    assert is_reached(Target(GOSSIPSUB, 0.04, 10.0), {OURS: ours, GOSSIPSUB: theirs}) is reached
+    row = {"rounds": {OURS: [ours]}, "median": {OURS: ours, GOSSIPSUB: theirs}}
+    assert is_reached(Target(GOSSIPSUB, 0.04, 10.0), row) is reached
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        ([2.0, 10.0, 12.0], [10.0, 40.0, 30.0], 0.25),  # the medians are 10 and 30
+        ([2.0, 10.0], [10.0, 20.0, 30.0], 0.3),  # somebody failed in a round: whose partners are not known
+        ([6.0], [], 0.3),
+        ([2.0, 2.0], [0.0, 1.0], 4.0),
+        ([2.0, 2.0], [0.0, 0.0], None),
+    ],
+)
+def test_ratios_are_of_each_round(ours: list[float], theirs: list[float], found: float | None) -> None:
+    middle = {OURS: statistics.median(ours), REFERENCE: statistics.median(theirs or [20.0])}
+    assert ratio({"rounds": {OURS: ours, REFERENCE: theirs}, "median": middle}, REFERENCE) == found
