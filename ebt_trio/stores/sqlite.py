@@ -159,7 +159,7 @@ class SQLiteStore(Store):
                 self._quiet_version = version
                 pause = POLL_INTERVALS[0]
             await trio.sleep(pause)
-            pause = min(pause * 1.02, longest)
+            pause = min(pause * 1.1, longest)  # the longest after 1.7 s
 
     def _data_version(self) -> int | None:
         """Changes whenever another connection has committed, ours included; None: cannot tell just now."""
