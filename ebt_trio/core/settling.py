@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
-from operator import eq, gt, ne, not_
+from operator import gt, ne, not_, or_
 from typing import Final
 
 from .clock import NONE, nothing
@@ -21,9 +22,9 @@ _MET: Final = frozenset(flags for flags in range(256) if flags & MET)
 def settle(room: Room, link: Link, notes: Mapping[FeedId, int]) -> Mapping[FeedId, int]:
     """Take those that decide nothing, at a tenth of what they cost one by one; returns the others, in order.
 
-    They are lazy, say just what we hold of followed feeds on which nobody is ahead, and we have said so, or are about
-    to. None of them is taken, and all are returned, if something else is up with any of the feeds, or if the order
-    among all the notes matters.
+    They are lazy, say at most what we hold of followed feeds on which nobody is ahead, and we have said how far we are,
+    or are about to. None of them is taken, and all are returned, if something else is up with any of the feeds, or if
+    the order among all the notes matters.
     """
     ids, said = list(notes), column_of(notes.values())
     numbers = in_order(room.names, room.numbers, ids) or joined(list(map(room.numbers.get, ids, repeat(-1))))
@@ -31,19 +32,19 @@ def settle(room: Room, link: Link, notes: Mapping[FeedId, int]) -> Mapping[FeedI
         calm = column_of([room.heads.calm[number] if number >= 0 else NONE for number in numbers])
     else:
         calm = taken(room.heads.calm, numbers)
-    others: Mapping[FeedId, int] = {}
-    if calm != said:
-        fits = list(map(eq, calm, said))  # no note is NONE
-        if True not in fits:
-            return notes
-        others = dict(compress(notes.items(), map(not_, fits)))
-        numbers = joined(list(compress(numbers, fits)))
-    return others if _take(room, link, numbers, len(others)) else notes
+    if calm == said:
+        return {} if _take(room, link, numbers, taken(room.heads.durable, numbers), 0) else notes
+    fits = [note <= most and note & 1 and note > 0 for note, most in zip(said, calm, strict=True)]
+    if True not in fits:
+        return notes
+    others = dict(compress(notes.items(), map(not_, fits)))
+    heads = column_of([note >> 1 for note in compress(said, fits)])
+    return others if _take(room, link, joined(list(compress(numbers, fits))), heads, len(others)) else notes
 
 
-def _take(room: Room, link: Link, numbers: Sequence[int], others: int) -> bool:
-    """Each of these has said that it holds just what we do. False: nothing is done."""
-    heads, none = taken(room.heads.durable, numbers), nothing(len(numbers))
+def _take(room: Room, link: Link, numbers: Sequence[int], heads: array[int], others: int) -> bool:
+    """Each of these has said that it holds so much, and no more than we do. False: nothing is done."""
+    ours, none = taken(room.heads.durable, numbers), nothing(len(numbers))
     heard, cursor = taken(link.heard, numbers), taken(link.cursor, numbers)
     if (
         (heard != none and DECLINED in heard)
@@ -56,24 +57,27 @@ def _take(room: Room, link: Link, numbers: Sequence[int], others: int) -> bool:
     differing, told = link.open, taken(link.told, numbers)
     closing = taken(differing.flags, numbers).count(1)  # all that is said there now
     still_open = bytes(len(numbers))
-    young = told != heads  # for some our own note is still to come
-    if young:
-        still_open = bytes(map(ne, told, heads))
-        ours = joined(list(compress(numbers, still_open)))
+    if told != ours:  # for some our own note is still to come
+        still_open = bytes(map(ne, told, ours))
+        young = joined(list(compress(numbers, still_open)))
         if (
-            taken(link.told, ours) != nothing(len(ours))
-            or min(ours) < link.introduced
-            or not _MET.isdisjoint(taken(link.flags, ours))
-            or (link.pending and not link.pending.keys().isdisjoint(ours))
+            taken(link.told, young) != nothing(len(young))
+            or min(young) < link.introduced
+            or not _MET.isdisjoint(taken(link.flags, young))
+            or (link.pending and not link.pending.keys().isdisjoint(young))
         ):
             return False
-        closing -= taken(differing.flags, ours).count(1)
+    if heads != ours:
+        still_open = bytes(map(or_, still_open, map(ne, heads, ours)))
+    opening = 1 in still_open
+    if opening:
+        closing -= taken(differing.flags, joined(list(compress(numbers, still_open)))).count(1)
     # Only when nothing differs, before or after one of the notes, does it matter in which order they are taken.
-    mixed = (closing and young) or (others and (closing or young))
+    mixed = (closing and opening) or (others and (closing or opening))
     if mixed and differing.count <= closing + others:
         return False
     link.memory.heard.put_all(numbers, heads)
-    if young and not differing.count:
+    if opening and not differing.count:
         link.open_since = room.now
     differing.put_all(numbers, still_open)
     if closing and not differing.count:
