@@ -261,8 +261,9 @@ class Room:
                 link.ready_acks.update(dict.fromkeys(ready))
                 self.woken[link] = None
         for number in _expired(link.retries, self.now) if link.retries else ():
-            link.ready[number] = None
-            self.woken[link] = None
+            if link.flags[number] & WANTS:
+                link.ready[number] = None
+                self.woken[link] = None
         for number in _expired(link.unproved, self.now) if link.unproved else ():
             self.hold(link, link.unproved, number, self.config.ack_delay)  # asked again if no answer comes
             link.ping_due = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
-from operator import gt, ne, not_, or_
+from operator import gt, ne, not_
 from typing import Final
 
 from .clock import NONE, nothing
@@ -68,7 +68,8 @@ def _take(room: Room, link: Link, numbers: Sequence[int], heads: array[int], oth
         ):
             return False
     if heads != ours:
-        still_open = bytes(map(or_, still_open, map(ne, heads, ours)))
+        behind = map(ne, heads, ours)
+        still_open = bytes([either | other for either, other in zip(still_open, behind, strict=True)])
     opening = 1 in still_open
     if opening:
         closing -= taken(differing.flags, joined(list(compress(numbers, still_open)))).count(1)

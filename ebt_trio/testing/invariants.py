@@ -47,6 +47,8 @@ def check_invariants(core: Replicator, now: float) -> None:
         if link.deadline != link.earliest():
             raise InvariantBroken(f"held back: {link}: until {link.earliest()}, kept as {link.deadline}")
         _check_held_back(link)
+        if unwanted := [number for number in link.ready if not link.flags[number] & WANTS]:
+            raise InvariantBroken(f"push: {link} gets {unwanted}, which it does not want")
         for number, flags in enumerate(link.flags):
             if flags & EAGER:
                 eager += 1

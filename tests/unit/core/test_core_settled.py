@@ -54,7 +54,7 @@ class Walk:
         """One thing; what comes of it. Wakes are left out: one too many changes nothing."""
         self._now += self._random.choice([0.0, 0.0, 0.01, 1.0, 4.0])
         session, feed = self._random.choice(SESSIONS), self._random.choice(FEEDS)
-        match self._random.randrange(16):
+        match self._random.randrange(17):
             case 0 if self.core.link(session) is None:
                 key = PeerKey(PEERS[session], b"store", False)
                 heard = self._random.choice([b"", self._told(key)])
@@ -83,6 +83,8 @@ class Walk:
                 return self._do(ev.AcksReceived(session, {feed: self._random.randrange(1, 5)}))
             case 9:
                 return self._do(ev.NotesReceived(session, {}))
+            case 10:
+                return self._do(ev.ReadFailed(session, feed))
             case _:
                 return self._do(ev.NotesReceived(session, {feed: self._note(feed) for feed in self._some()}))
 
@@ -177,6 +179,41 @@ def test_handshakes_go_by_the_rules(seed: int, snapshot: Snapshot) -> None:
     short, long = Handshake(seed), Handshake(seed)
     for _ in range(30):
         agree(short, long, snapshot, many=1, together=3)
+
+
+def met(feed: FeedId) -> tuple[Replicator, Link]:
+    """Who holds three messages of the feed, and whom somebody has met who has said nothing yet."""
+    core = Replicator(PeerId("me"), Config(), Random(1))
+    core.handle(ev.Loaded([FeedHead(feed, 1, 3)]), 0.0)
+    core.handle(ev.Follow(feed), 0.0)
+    core.handle(ev.SessionUp(SESSIONS[1], PEERS[SESSIONS[1]]), 0.0)
+    link = core.link(SESSIONS[1])
+    assert link is not None
+    return core, link
+
+
+@pytest.mark.parametrize("many", [1, 32])
+def test_what_is_tried_again_is_still_wanted(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "MANY", many)
+    core, link = met(FEEDS[1])
+    core.next_outgoing(SESSIONS[1], 0.0)
+    core.handle(ev.NotesReceived(SESSIONS[1], {FEEDS[1]: 1 << 1}), 0.0)
+    core.handle(ev.ReadFailed(SESSIONS[1], FEEDS[1]), 0.0)
+    assert link.retries
+    core.handle(ev.NotesReceived(SESSIONS[1], {FEEDS[1]: 1 << 1 | 1}), 0.0)
+    core.handle(ev.Tick(), 100.0)
+    assert not link.ready
+    check_invariants(core, 100.0)
+
+
+@pytest.mark.parametrize("many", [1, 32])
+def test_who_holds_less_than_it_did_is_sent_what_follows_that(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own note has not left yet, so that we don't know what is told."""
+    monkeypatch.setattr(hearing, "MANY", many)
+    core, link = met(FEEDS[1])
+    for note in (3 << 1, 3 << 1 | 1, 1 << 1 | 1):
+        core.handle(ev.NotesReceived(SESSIONS[1], {FEEDS[1]: note}), 0.0)
+    assert link.cursor[0] == 1
 
 
 def test_a_claim_of_somebody_else_is_not_forgotten() -> None:
