@@ -255,6 +255,7 @@ class Driver:
 
     def session_down(self, session: SessionId) -> None:
         self.handle(SessionDown(session))
+        self.commits.saving.ended()
 
     def _report_session(self, what: What, session: SessionId | None, feed: FeedId | None, detail: str) -> None:
         found = None if session is None else self.sessions.get(session)

@@ -18,6 +18,8 @@ __all__ = ["Saving"]
 CLOCKS_AFTER: Final = 2.5
 """What was told to peers and heard from them is saved about this often, in seconds, while it changes: after ACKs, which
 come a second after the messages, so that most is saved once. What is lost of it costs only longer handshakes."""
+CLOCKS_AT_END: Final = 0.25
+"""Likewise, when a session has ended: the peer may come back; less often than one who does nothing but come and go."""
 CLOCK_ROWS: Final = 2_000
 """At once: whoever has messages to be stored waits for no more than these."""
 FIRST_BACKOFF: Final = 0.1
@@ -57,6 +59,11 @@ class Saving:
         if not self._backoff:
             self._due_by(trio.current_time())
 
+    def ended(self) -> None:
+        """A session has ended; the next one needs the digests."""
+        if not self._backoff:
+            self._due_by(trio.current_time() + CLOCKS_AT_END)
+
     def touched(self) -> None:
         """Clocks of peers may have changed; called after every event, so it has to cost nothing."""
         if self._due_at == float("inf"):
@@ -83,7 +90,11 @@ class Saving:
                 unsaved = self._core.take_unsaved(CLOCK_ROWS)
                 more = sum(map(len, unsaved.values())) >= CLOCK_ROWS
                 pending.remember(unsaved)
+            if not more and not everything:
+                more = self._core.renew_idle_digests(CLOCK_ROWS)
             if not pending:
+                if more:
+                    self._due_by(trio.current_time())
                 return None
             change = pending.take()
             try:

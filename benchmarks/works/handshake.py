@@ -1,8 +1,10 @@
-"""Handshake: two peers follow the same feeds, and one has a new message of ten of them."""
+"""Handshake: two peers follow the same feeds, and one has a new message of ten of them.
+
+What the first session leaves to be done for the next one, digests of what was told and heard, is measured by itself.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -14,6 +16,7 @@ NEW = 10
 AROUND = {OURS: 62, REFERENCE: 85}
 """Bytes around a content, where its message goes alone: the id of author or feed, the sequence, what frames them."""
 FIRST, LATER = "first: CPU of both ends, ms", "later: CPU of both ends, ms"
+END = "end of the session: CPU of both ends, ms"
 FIRST_WIRE, LATER_WIRE = "first: wire kB, both ways", "later: wire kB beyond messages"
 FIRST_TIME, LATER_TIME = "first: ms until the messages are there", "later: ms until the messages are there"
 
@@ -41,8 +44,10 @@ def handshake(lab: Lab, kind: str, *, feeds: int) -> Mapping[str, float]:
         first = meter.seconds()
         meter.settle()
         found = {FIRST: meter.cpu() * 1e3, FIRST_WIRE: sum(meter.sent()) / 1e3, FIRST_TIME: first * 1e3}
+        meter = Meter(alice, bob)
         bob.ask("close")
-        time.sleep(0.5)
+        meter.settle(0.5)
+        found[END] = meter.cpu() * 1e3
         alice.ask("extend", feeds=NEW, size=SIZE)
         Meter(alice, bob).settle(0.5)
         meter = Meter(alice, bob)

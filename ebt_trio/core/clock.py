@@ -2,7 +2,8 @@
 
 Both sides make the same changes in the order in which frames travel, so that the digest of what one has *heard*
 equals the digest of what the other had *told* at some moment (``docs/protocol.md``, Request skipping). Digests are
-brought up to date only when asked for, and for what is saved; the log of changes lets the teller find that moment.
+needed when a session begins, and are brought up to date when one has ended: what changes meanwhile is hashed once. The
+log of changes lets the teller find that moment.
 
 A session costs 16 bytes per feed for the values and 3 for what is to be done about them; nothing else grows with the
 number of feeds.
@@ -26,6 +27,9 @@ NONE: Final = -2
 
 LOG_LENGTH: Final = 10_000
 """How many changes of a told clock can be undone in search of what the other side remembers."""
+
+OUTDATED_MOST: Final = 1_000
+"""So many older values may be in a digest while a session lasts: each has to be kept, at 100 bytes, to be taken out."""
 
 _CHANGE: Final = 3
 """Numbers per change in the log: feed, old value, new value."""
@@ -151,6 +155,11 @@ class PeerClock:
             if old != NONE:
                 self._outdated[number] = old
         self.values[number] = value
+
+    @property
+    def lags(self) -> bool:
+        """The digest has older values of too many."""
+        return len(self._outdated) > OUTDATED_MOST
 
     def digest(self) -> int:
         """The sum modulo 2^128 of :func:`entry_digest` over all entries."""
@@ -316,18 +325,15 @@ class Memory:
         return 1 in self._unsaved
 
     def take_unsaved(self, limit: int) -> Rows:
-        """At most ``limit`` rows for the store.
-
-        Their digests are brought up to date, too: by the next session they are known, and in the meantime the loop
-        never stops for all of them.
-        """
+        """At most ``limit`` rows for the store."""
         numbers = first_marked(self._unsaved, limit)
         if not numbers:
             return Rows((), (), ())
         mark(self._unsaved, numbers, 0)
         told, heard = taken(self.told.values, numbers), taken(self.heard.values, numbers)
         rows = Rows(taken(self._names, numbers), told, heard)
-        self._renew(numbers)
+        if not self.in_use or self.told.lags or self.heard.lags:
+            self._renew(numbers)
         return rows
 
 

@@ -37,6 +37,10 @@ class Memories:
         memory = self._memories.get(key)
         return memory is not None and memory.renew(limit)
 
+    def renew_idle(self, limit: int) -> bool:
+        """The same for peers without a session, before they come back. False: all are."""
+        return any(not memory.in_use and memory.renew(limit) for memory in self._memories.values())
+
     def heard_digest(self, key: PeerKey | None) -> bytes:
         memory = self._memories.get(key) if key is not None else None
         return b"" if memory is None else memory.heard_digest()

@@ -309,6 +309,10 @@ class Replicator:
         """Compute what :meth:`heard_digest` and the next SessionUp need, at most ``limit`` entries. False: all is."""
         return self._room.memories.renew(key, limit)
 
+    def renew_idle_digests(self, limit: int) -> bool:
+        """Likewise for peers without a session: when one has ended, for the next."""
+        return self._room.memories.renew_idle(limit)
+
     def heard_digest(self, key: PeerKey | None) -> bytes:
         """For our RESUME to this peer."""
         return self._room.memories.heard_digest(key)

@@ -6,8 +6,32 @@ import pytest
 import trio
 import trio.testing
 
-from ebt_trio import EBT, MemoryStore, RemoteProtocolError, StoreError
+from ebt_trio import EBT, FeedId, MemoryStore, RemoteProtocolError, StoreError
 from ebt_trio.testing import connected
+
+
+async def test_digests_are_ready_when_a_session_has_ended(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In portions, and not while it lasts: what changes again and again is hashed once."""
+    monkeypatch.setattr("ebt_trio._saving.CLOCK_ROWS", 3)
+    feeds = [FeedId(f"feed {number}") for number in range(10)]
+    async with EBT("alice") as alice, EBT("bob") as bob:
+        for feed in feeds:
+            alice.follow(feed)
+            bob.follow(feed)
+        async with connected(alice, bob) as (session, _):
+            await session.wait_ready()
+            await session.wait_synced()
+            await trio.sleep(10)  # all is saved
+            assert [stale(peer) for peer in (alice, bob)] == [24, 24]  # with the two own ones, told and heard
+        await trio.sleep(1)
+        assert [stale(peer) for peer in (alice, bob)] == [0, 0]
+
+
+def stale(peer: EBT) -> int:
+    [memory] = peer._driver.core._room.memories._memories.values()
+    return memory.told.stale.count(1) + memory.heard.stale.count(1)
 
 
 async def test_what_was_dropped_in_mid_handshake_is_read_again(autojump_clock: trio.testing.MockClock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ebt_trio.core import clock
 from ebt_trio.core import memories as module
 from ebt_trio.core.clock import entry_digest
 from ebt_trio.core.memories import Memories
@@ -131,6 +132,36 @@ def test_the_digest_is_right_whatever_was_saved_before() -> None:
     expected = entry_digest(NAMES[1], 3)
     assert memories.heard_digest(key("bob")) == expected.to_bytes(16, "big")
     assert memory.told.digest() == (entry_digest(NAMES[0], 1) + expected) % 2**128
+
+
+def test_while_a_session_lasts_nothing_is_hashed_and_afterwards_all_is() -> None:
+    memories = Memories(NAMES)
+    memory = memories.take(key("bob"))
+    memories.take(key("carol")).told.put(0, 1)
+    memory.told.put(0, 1)
+    memory.heard.put(1, 2)
+    assert len(memories.take_unsaved(10)) == 2
+    assert not memories.renew_idle(1), "both are in use"
+    assert memory.told.stale == b"\1\0"
+    memory.in_use = False
+    assert [memories.renew_idle(1) for _ in range(3)] == [True, True, False]
+    assert memory.told.stale == memory.heard.stale == b"\0\0"
+    assert memory.told.digest() == entry_digest(NAMES[0], 1)
+    memory.heard.put(1, 3)
+    memories.take_unsaved(10)
+    assert memory.heard.stale == b"\0\0", "what is saved later is hashed with it"
+
+
+def test_no_more_than_so_many_older_values_are_kept_for_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "OUTDATED_MOST", 1)
+    memories = Memories(NAMES)
+    memory = memories.take(key("bob"))
+    for value, stale in ((1, 2), (2, 0)):
+        memory.heard.put_all(range(2), [value, value])
+        memories.take_unsaved(10)
+        assert memory.heard.stale.count(1) == stale
+        memory.heard.digest()
+    assert memory.heard.digest() == sum(entry_digest(name, 2) for name in NAMES) % 2**128
 
 
 def test_digests_are_brought_up_to_date_in_portions() -> None:
