@@ -34,6 +34,10 @@ class Result:
         return self.out.decode()
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that are started here are not to inherit that
+
+
 class Runner:
     """``runner("append", "x")`` runs the command in this process, on the home ``home``."""
 

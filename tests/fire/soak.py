@@ -145,18 +145,20 @@ class Soak:
                 self.proxies[a, b] = await stack.enter_async_context(opening)
             for node in self.nodes:
                 nursery.start_soon(node.run, self)
-                nursery.start_soon(node.write, self)
             start_tracing()
             began = time.monotonic()
-            async with trio.open_nursery() as mischief:
-                for task in (self._follow_places, self._misbehave, self._restart, self._join, self._measure):
-                    mischief.start_soon(task)
-                while (passed := time.monotonic() - began) < seconds:
-                    await trio.sleep(min(10.0, seconds - passed))
-                    if progress:
-                        print(self.line(time.monotonic() - began), flush=True)
-                mischief.cancel_scope.cancel()
-            self.is_quiet = True
+            async with trio.open_nursery() as writers:  # what they append at last is compared, too
+                for node in self.nodes:
+                    writers.start_soon(node.write, self)
+                async with trio.open_nursery() as mischief:
+                    for task in (self._follow_places, self._misbehave, self._restart, self._join, self._measure):
+                        mischief.start_soon(task)
+                    while (passed := time.monotonic() - began) < seconds:
+                        await trio.sleep(min(10.0, seconds - passed))
+                        if progress:
+                            print(self.line(time.monotonic() - began), flush=True)
+                    mischief.cancel_scope.cancel()
+                self.is_quiet = True
             nursery.start_soon(self._follow_places)
             for proxy in self.proxies.values():
                 proxy.set()
