@@ -8,8 +8,9 @@ from typing import Final
 from .clock import Memory
 from .types import FeedId, PeerKey, Remembered
 
-IDLE_ENTRIES: Final = 1_000_000
-"""Clocks of peers without a session stay in this process up to so many entries; the store keeps the others."""
+IDLE_ENTRIES: Final = 2_000_000
+"""Clocks of peers without a session stay in this process up to so many entries (20 bytes); the store keeps the others,
+and takes ten seconds to recall a million: one peer with so many feeds is to find them here when it comes back."""
 UNSAVED_MOST: Final = 2
 """Those that are not saved yet are dropped, too, if there are more than so many times as many: whoever says more than
 can be written. The next handshake is longer then."""
