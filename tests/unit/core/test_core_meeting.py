@@ -151,8 +151,9 @@ def test_sessions_without_an_instance_are_never_the_same(bench: type[Bench]) -> 
 def test_a_reconnection_with_nothing_new_says_nothing(bench: type[Bench]) -> None:
     peer = bench(have={"f": 3})
     peer.up("bob", "f=3,lazy", "end", store=STORE)
+    assert not peer.core.renew_idle_digests(10)
     peer.down("bob")
-    assert peer.core.renew_digests(BOB, 10)
+    assert peer.core.renew_idle_digests(10)
     assert not peer.core.renew_digests(BOB, 10)
     assert peer.core.heard_digest(BOB) == digest(f=3)
     peer.up("again", "end", peer="bob", store=STORE, heard=digest(f=3), quiet=False)
